@@ -1,0 +1,1 @@
+"""What is learned from interactions: counts, ranking, online learning. Knows nothing of Kafka or storage."""

@@ -1,0 +1,1 @@
+"""Everything that touches Kafka, the clock, the network and the command line."""

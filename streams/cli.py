@@ -2,7 +2,6 @@
 
 import importlib
 import sys
-from typing import Any
 
 import click
 
@@ -20,8 +19,7 @@ class _Commands(click.Group):
     def get_command(self, _: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command = getattr(importlib.import_module(f"streams.commands.{name}"), name)
-        assert isinstance(command, click.Command)
+        command: click.Command = getattr(importlib.import_module(f"streams.commands.{name}"), name)
         return command
 
 
@@ -39,7 +37,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _exit_code(arguments: list[str]) -> int:
     try:
-        result: Any = cli.main(arguments, prog_name="freshet", standalone_mode=False)
+        result: object = cli.main(arguments, prog_name="freshet", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return 2

@@ -4,14 +4,17 @@ import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import click
 
 from streams.settings import Settings, load_settings
 
 
-def configured(command: Callable[..., Any]) -> Callable[..., Any]:
+R = TypeVar("R")
+
+
+def configured(command: Callable[..., R]) -> Callable[..., R]:
     """Add --config, --set and --debug to a command, and hand it the Settings as its first argument."""
 
     @click.option(
@@ -29,8 +32,8 @@ def configured(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
     @functools.wraps(command)
     def wrapped(
-        *arguments: Any, config: Path | None, overrides: tuple[str, ...], debug: bool, **options: Any
-    ) -> Any:
+        *arguments: object, config: Path | None, overrides: tuple[str, ...], debug: bool, **options: object
+    ) -> R:
         settings: Settings = load_settings(config, overrides=overrides)
         return command(settings, *arguments, **options)
 
@@ -40,6 +43,6 @@ def configured(command: Callable[..., Any]) -> Callable[..., Any]:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 
 
-def print_json(result: Any) -> None:
+def print_json(result: object) -> None:
     """Print the result as the last line of stdout: one JSON object and nothing else."""
     click.echo(json.dumps(result, ensure_ascii=False))
