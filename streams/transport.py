@@ -1,0 +1,241 @@
+"""Faust transport: one Faust message is one chunk, up to 2,000 records of one partition of one source topic.
+
+Faust gives membership, assignment, delivery in partition order and commits. Whether an event is applied
+exactly once is decided elsewhere (streams/partition.py); this transport promises what that needs:
+
+1. Commits are explicit. Faust acknowledges messages also on exceptions and on skipped messages, so its
+   acks are ignored: only `done()` moves a committed offset.
+2. A chunk carries the epoch it was fetched in. A revocation and a seek end the epoch; `live()` and `done()`
+   refuse what belongs to another.
+3. A fetch never straddles a seek: one lock around both, and what a fetch returns after its epoch ended is
+   dropped, which is safe because a seek always comes before the flow resumes.
+4. A chunk says where its fetch started, so that a gap is told from the lawful holes that transaction markers
+   and compaction leave in a log.
+
+It leans on internals of faust-streaming 0.15.3, mode-streaming 0.7.1 and aiokafka 0.14.0, which are pinned;
+tests/streams/test_transport_contract.py pins each of them.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.structs import ConsumerRecord
+from faust.transport.consumer import ensure_TP, ensure_TPset
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+CHUNK_RECORDS = 2_000
+FETCH_WAIT_MS = 20  # the stock transport waits 1,500: produced-to-agent then takes seconds, not 3 ms
+FETCH_TIMEOUT_SECONDS = 0.5
+PAUSE_SECONDS = 0.02  # between two looks when every partition is held or paused
+DRAIN_TIMEOUT_SECONDS = 5.0  # well inside the rebalance timeout
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Records of one partition of one topic, ascending offsets, never empty."""
+
+    topic: str
+    partition: int
+    epoch: int
+    start: int | None  # the offset that the fetch asked for; None: the log's beginning
+    records: list[ConsumerRecord]
+
+    @property
+    def next_offset(self) -> int:
+        """The offset after the last record."""
+        return int(self.records[-1].offset) + 1
+
+
+class _ChunkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    def _create_worker_consumer(self, transport: Any) -> Any:  # noqa: ANN401 - Faust has no types for these
+        consumer = super()._create_worker_consumer(transport)
+        # Both are read when the fetcher is created, in start().
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        consumer._isolation_level = "read_committed"  # what a shop's own transaction aborted never happened
+        return consumer
+
+
+class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
+    """Faust's consumer, delivering chunks and committing only what is said to be done."""
+
+    before_revocation: Callable[[], Awaitable[None]] | None = None
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - passed through to Faust
+        self.epoch = 1
+        self.held: set[TP] = set()
+        self._durable: dict[TP, int] = {}
+        self._fetch_from: dict[TP, int | None] = {}
+        self._fetching = asyncio.Lock()
+        super().__init__(*arguments, **options)
+        if self.app.tables.changelog_topics:
+            raise RuntimeError("chunk transport and Faust tables do not go together")
+        if self.app.conf.table_standby_replicas < 1:
+            raise RuntimeError("table_standby_replicas < 1: the topics of a partition number would part")
+
+    def _new_consumer_thread(self) -> _ChunkThread:
+        return _ChunkThread(self, loop=self.loop, beacon=self.beacon)
+
+    # What the application calls, from the event loop of the app.
+
+    def live(self, epoch: int) -> bool:
+        """Whether what was fetched in this epoch may still be worked on."""
+        return epoch == self.epoch
+
+    def done(self, topic: str, partition: int, next_offset: int, epoch: int) -> bool:
+        """Everything of the partition below `next_offset` is durable: the next commit may cover it."""
+        if epoch != self.epoch:
+            return False
+        self._durable[TP(topic, partition)] = next_offset
+        return True
+
+    async def rewind(self, to: Mapping[tuple[str, int], int] | None = None) -> None:
+        """Throw away what is in flight and deliver again from the committed offsets, or from those given."""
+        async with self._fetching:
+            await self._seek_all()
+            for (topic, partition), offset in (to or {}).items():
+                tp = TP(topic, partition)
+                if tp in self.assignment():
+                    await self._thread.seek_wait({tp: offset})
+                    self._fetch_from[tp] = offset
+                    # Faust commits forward only; this is lawful progress again once it was rewound.
+                    self._committed_offset[tp] = min(self._committed_offset[tp] or offset, offset)
+
+    def hold(self, topic: str, partition: int) -> None:
+        """Fetch nothing of a partition until it is released: whoever works on it has enough."""
+        self.held.add(TP(topic, partition))
+
+    def release(self, topic: str, partition: int) -> None:
+        """Fetch from the partition again."""
+        self.held.discard(TP(topic, partition))
+
+    def lag(self, topic: str, partition: int) -> int | None:
+        """Return how many offsets the log is ahead of what was delivered; None before the first fetch."""
+        consumer = self._thread._ensure_consumer()
+        assignment = consumer._subscription.subscription.assignment
+        tp = driver.ensure_aiokafka_TP(TP(topic, partition))
+        if assignment is None or tp not in assignment.tps:
+            return None
+        state = assignment.state_value(tp)
+        # The position, unlike the last record's offset, has passed the markers of transactions.
+        if state.lso is None or not state.has_valid_position:
+            return None
+        return max(int(state.lso) - int(state.position), 0)
+
+    # Commits: explicit only. Overriding ack() would not do: Faust's Cython stream iterator inlines it.
+
+    def _filter_tps_with_pending_acks(self, topics: Iterable[Any] | None = None) -> list[TP]:
+        self._acked.clear()
+        self._acked_index.clear()
+        return [tp for tp in self._durable if not topics or tp in topics or tp.topic in topics]
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self._durable.get(tp)
+
+    # Epochs.
+
+    def _end_epoch(self) -> None:
+        self.epoch += 1
+        self._durable.clear()
+        self._fetch_from.clear()
+        self.held.clear()
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Let the application finish what it holds, commit it, and end the epoch."""
+        try:
+            if self.before_revocation is not None:
+                await asyncio.wait_for(self.before_revocation(), DRAIN_TIMEOUT_SECONDS)
+        except TimeoutError:
+            self.log.warning("what was in flight did not finish in time: its next owner takes it over")
+        try:
+            await super().on_partitions_revoked(revoked)
+        finally:
+            self._end_epoch()
+
+    async def perform_seek(self) -> None:
+        """Faust's seek after an assignment."""
+        async with self._fetching:
+            await self._seek_all()
+
+    async def _seek_all(self) -> None:
+        """Seek to the committed offsets, and where nothing was ever committed to the log's beginning."""
+        self._end_epoch()
+        await super().perform_seek()
+        fresh = []
+        for tp in ensure_TPset(self.assignment()):
+            self._fetch_from[tp] = self._committed_offset.get(tp)
+            if not self._committed_offset.get(tp):
+                fresh.append(driver.ensure_aiokafka_TP(tp))
+        if fresh:
+            await self._thread.seek_to_beginning(*fresh)
+
+    # Fetching.
+
+    async def _drain_messages(self, fetcher: Any) -> None:  # noqa: ANN401 - a mode.Service, untyped
+        try:
+            while not (self.should_stop or fetcher.should_stop):
+                if self.flow_active:
+                    await self._fetch_once()
+                else:
+                    await self.wait_first(self.can_resume_flow.wait(), timeout=1.0)
+        except self.consumer_stopped_errors:
+            if not self.app.should_stop:
+                raise
+        except asyncio.CancelledError:
+            if not self.app.should_stop:
+                raise
+
+    async def _fetch_once(self) -> None:
+        active = {tp for tp in self._get_active_partitions() if tp not in self.held}
+        if not active:
+            await asyncio.sleep(PAUSE_SECONDS)
+            return
+        async with self._fetching:
+            epoch, generation = self.epoch, self.app.consumer_generation_id
+            fetched = await self._thread.getmany(active, timeout=FETCH_TIMEOUT_SECONDS)
+            if (epoch, generation) != (self.epoch, self.app.consumer_generation_id) or not self.flow_active:
+                return  # a seek follows before the flow resumes
+            chunks = list(self._chunks(fetched, epoch))
+        for chunk in chunks:
+            await self.wait_first(self.callback(self._message(chunk, generation)), self.suspend_flow.wait())
+            if not self.live(epoch) or not self.flow_active:
+                break  # the rest is fetched again after the seek
+        await asyncio.sleep(0)
+
+    def _chunks(self, fetched: Mapping[Any, list[ConsumerRecord]], epoch: int) -> Iterator[Chunk]:
+        """Cut what was fetched into chunks, taking turns over the partitions."""
+        queues = [(ensure_TP(tp), records) for tp, records in fetched.items() if records]
+        longest = max((len(records) for _, records in queues), default=0)
+        for start in range(0, longest, CHUNK_RECORDS):
+            for tp, records in queues:
+                if start < len(records):
+                    cut = records[start : start + CHUNK_RECORDS]
+                    chunk = Chunk(tp.topic, tp.partition, epoch, self._fetch_from.get(tp), cut)
+                    self._fetch_from[tp] = chunk.next_offset
+                    yield chunk
+
+    def _message(self, chunk: Chunk, generation: int) -> ConsumerMessage:
+        last = chunk.records[-1]
+        tp = TP(chunk.topic, chunk.partition)
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            last.offset,
+            last.timestamp / 1000.0,
+            last.timestamp_type,
+            (),
+            None,
+            chunk,
+            None,
+            0,
+            0,
+            tp,
+            generation_id=generation,
+        )
+
+
+def install() -> None:
+    """Make every Faust app of this process deliver chunks. Call it before the app's consumer exists."""
+    driver.Transport.Consumer = ChunkConsumer
