@@ -1,0 +1,98 @@
+"""Catalogue items on the wire."""
+
+import re
+from typing import Any
+
+import msgspec
+
+from streams.events.mapping import Field
+from streams.events.reading import UNREADABLE, salvage, text_of
+from streams.events.refusal import Refused
+from streams.events.values import identifier
+
+_ITEM_ID = Field("item_id", "item_id", ("item_id",), None)
+_KEY = Field("key", "key", ("key",), None)
+
+
+class ItemListed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The catalogue's word on an item; `relations` are (relation, entity)."""
+
+    item_id: str
+    title: str = ""
+    text: str = ""
+    categories: list[str] = []
+    brand: str = ""
+    attributes: dict[str, Any] = {}
+    relations: list[tuple[str, str]] = []
+
+
+class ItemRemoved(msgspec.Struct, frozen=True):
+    """The catalogue no longer lists this item."""
+
+    item_id: str
+
+
+class _Message(msgspec.Struct):
+    """An item as it may come: an id that is an integer, null for nothing."""
+
+    item_id: str | int | None = None
+    title: str | None = None
+    text: str | None = None
+    categories: list[str] | None = None
+    brand: str | None = None
+    attributes: dict[str, Any] | None = None
+    relations: list[tuple[str, str]] | None = None
+
+
+_decode = msgspec.json.Decoder(_Message).decode
+_encode = msgspec.json.Encoder().encode
+
+
+def encode_item(item: ItemListed) -> bytes:
+    """Return the message of an item; its key is the item id."""
+    return _encode(item)
+
+
+def decode_item(key: bytes | None, value: bytes | None) -> ItemListed | ItemRemoved:
+    """Read a record of the items topic, a null value removes; raises Refused."""
+    if key is None:
+        raise Refused("key", "key: expected the text of the item id, found no key")
+    if value is None:
+        try:
+            return ItemRemoved(identifier(key.decode(), _KEY))
+        except UnicodeDecodeError:
+            raise Refused("key", "key: expected the text of an item id, found no UTF-8") from None
+    message = _read(value)
+    item_id = identifier(message.item_id, _ITEM_ID)
+    if key != item_id.encode():
+        raise Refused("key", f"key: expected the text of the item id {item_id!r}, found another")
+    return ItemListed(
+        item_id=item_id,
+        title=message.title or "",
+        text=message.text or "",
+        categories=message.categories or [],
+        brand=message.brand or "",
+        attributes=message.attributes or {},
+        relations=message.relations or [],
+    )
+
+
+def _read(value: bytes) -> _Message:
+    text = text_of(value)
+    try:
+        return _decode(text)
+    except UNREADABLE as error:
+        _, flaw = salvage(text)
+        raise flaw or refusal_of(error) from None
+
+
+def refusal_of(error: Exception) -> Refused:
+    """Turn msgspec's complaint about well-formed JSON into a refusal that names the outermost field."""
+    complaint = str(error)
+    wrong = re.fullmatch(r"(.)(.*) - at `\$\.((\w+).*)`", complaint, re.DOTALL)
+    if wrong:
+        return Refused(wrong[4], f"{wrong[3]}: {wrong[1].lower()}{wrong[2]}")
+    missing = re.search(r"missing required field `(\w+)`", complaint)
+    if missing:
+        return Refused(missing[1], f"{missing[1]}: expected a value, found nothing")
+    return Refused("json", "json: expected whole Unicode characters, found half of a surrogate pair")
