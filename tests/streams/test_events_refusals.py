@@ -158,7 +158,7 @@ def test_what_is_no_id_is_refused_by_its_field(field: str, text: str) -> None:
 
 @pytest.mark.parametrize("field", ["user_id", "item_id"])
 def test_a_missing_id_is_refused_by_its_field(field: str) -> None:
-    """Without its user or its item, absent or null, an interaction is refused by the name of what is missing."""
+    """Without its user or its item, absent or null, an interaction is refused by the missing name."""
     for value in (message(**{field: None}), raw(**{field: "null"})):
         refused = refusal(value)
         assert refused.reason == field
