@@ -1,0 +1,124 @@
+"""What tests of every room may ask for: a real Apache Kafka, and settings that nobody else uses."""
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+
+from streams.broker import Broker, OwnedBroker, find_startable, running_broker
+from streams.settings import Settings, Source, Topics, load_settings
+
+if TYPE_CHECKING:
+    from kafka.admin import KafkaAdminClient
+
+NEEDS_KAFKA = {"broker", "start_broker"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let kafka-python read its own resources the way it does."""
+    config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a real Kafka, however indirectly: `pytest -m "not broker"` leaves it out."""
+    for item in items:
+        if NEEDS_KAFKA & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.broker)
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    """Give the session's real Kafka, started for the first test that asks for it."""
+    with running_broker(load_settings()) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def admin(broker: Broker) -> Iterator["KafkaAdminClient"]:
+    """Give an admin client of the session's Kafka."""
+    from kafka.admin import KafkaAdminClient
+
+    with KafkaAdminClient(bootstrap_servers=broker.bootstrap_servers) as client:
+        yield client
+
+
+@pytest.fixture
+def start_broker(tmp_path: Path) -> Iterator[Callable[[], OwnedBroker]]:
+    """Give a function that starts a Kafka of the test's own: stop(), kill(), start() again at its address."""
+    brokers: list[OwnedBroker] = []
+
+    def start() -> OwnedBroker:
+        owned = OwnedBroker(find_startable(), tmp_path / f"broker-{len(brokers)}")
+        brokers.append(owned)
+        owned.start()
+        return owned
+
+    yield start
+    for owned in brokers:
+        owned.close()
+
+
+@pytest.fixture
+def unshared_settings(tmp_path: Path) -> Callable[..., Settings]:
+    """Give a function that makes Settings whose group, topics and data directory are the test's own.
+
+    Its arguments are Settings' own; topic names follow the group's: GROUP-clicks, GROUP-items and so on.
+    """
+
+    def settings(bootstrap_servers: str = "127.0.0.1:1", **changes: object) -> Settings:
+        group = changes.pop("group", f"t{secrets.token_hex(5)}")
+        written = Topics(
+            recommendations=f"{group}-recommendations",
+            items=f"{group}-items",
+            dead_letters=f"{group}-dead-letters",
+        )
+        fresh = Settings(
+            bootstrap_servers=bootstrap_servers,
+            data_directory=str(tmp_path / f"data-{group}"),
+            group=group,
+            metrics_port=0,
+            device="cpu",
+            topics=written,
+            sources={
+                f"{group}-clicks": Source(action="click", weight=1.0),
+                f"{group}-purchases": Source(action="purchase", weight=4.0),
+            },
+        )
+        return msgspec.structs.replace(fresh, **changes)
+
+    return settings
+
+
+@pytest.fixture
+def settings_for(broker: Broker, unshared_settings: Callable[..., Settings]) -> Callable[..., Settings]:
+    """Give the same function for settings that name the session's Kafka."""
+
+    def settings(**changes: object) -> Settings:
+        return unshared_settings(broker.bootstrap_servers, **changes)
+
+    return settings
+
+
+@pytest.fixture
+def settings_file(tmp_path: Path) -> Callable[[Settings], Path]:
+    """Give a function that writes Settings as TOML for a command in a process of its own: `--config FILE`."""
+
+    def write(settings: Settings) -> Path:
+        file = tmp_path / f"freshet-{settings.group}-{secrets.token_hex(3)}.toml"
+        tree = msgspec.to_builtins(settings)
+        file.write_text(
+            "".join(f"{name} = {_toml(value)}\n" for name, value in tree.items()), encoding="utf-8"
+        )
+        return file
+
+    return write
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(name)} = {_toml(each)}" for name, each in value.items()) + " }"
+    return json.dumps(value)
