@@ -1,0 +1,89 @@
+"""The items that a user shall not be shown again, beyond those in the sequence: grows, in blocks."""
+
+from collections.abc import Sequence
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from state.errors import CorruptState
+from state.keys import FINGERPRINTS_PER_BLOCK
+
+FINGERPRINT_BYTES = 4
+BLOCK_BYTES = FINGERPRINTS_PER_BLOCK * FINGERPRINT_BYTES
+FINGERPRINT_MASK = 0xFFFF_FFFF
+
+_WIRE = np.dtype("<u4")
+
+
+class Exclusions:
+    """The fingerprints of a user's excluded items, oldest first, without repeats.
+
+    A fingerprint is the low 32 bits of the item key: a user with n of them misses any other item with
+    probability n / 2^32. They are stored in blocks of FINGERPRINTS_PER_BLOCK, so that one more rewrites the
+    last block only, whatever the number of the user's items.
+    """
+
+    def __init__(self) -> None:
+        self._buffer: npt.NDArray[np.uint32] = np.empty(0, _WIRE)  # (capacity,)
+        self._count = 0
+        self._loaded_count = 0
+
+    @classmethod
+    def load(cls, blocks: Sequence[bytes | None]) -> Self:
+        """Read all blocks of a user, in order of their numbers. Raises CorruptState."""
+        last = len(blocks) - 1
+        for number, block in enumerate(blocks):
+            if block is None:
+                raise CorruptState(f"exclusion block {number} of {len(blocks)} is missing")
+            if not block or len(block) > BLOCK_BYTES or len(block) % FINGERPRINT_BYTES:
+                raise CorruptState(
+                    f"exclusion block {number} has {len(block)} bytes; "
+                    f"expected a multiple of {FINGERPRINT_BYTES} up to {BLOCK_BYTES}"
+                )
+            if number < last and len(block) < BLOCK_BYTES:
+                raise CorruptState(
+                    f"exclusion block {number} of {len(blocks)} is not full: {len(block)} bytes"
+                )
+        exclusions = cls()
+        exclusions._buffer = np.frombuffer(b"".join(block for block in blocks if block), _WIRE)  # (count,)
+        exclusions._count = exclusions._loaded_count = len(exclusions._buffer)
+        return exclusions
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def fingerprints(self) -> npt.NDArray[np.uint32]:
+        """All fingerprints, shape (count,): a read-only view that later additions leave as it is."""
+        view = self._buffer[: self._count]
+        view.flags.writeable = False
+        return view
+
+    def contains(self, item_key: int) -> bool:
+        """Whether the item is excluded."""
+        return bool((self._buffer[: self._count] == np.uint32(item_key & FINGERPRINT_MASK)).any())
+
+    def add(self, item_key: int) -> bool:
+        """Exclude the item; return whether it was not excluded before."""
+        if self.contains(item_key):
+            return False
+        if self._count == len(self._buffer):
+            grown = np.empty(max(16, 2 * self._count), _WIRE)  # (capacity,)
+            grown[: self._count] = self._buffer[: self._count]
+            self._buffer = grown
+        self._buffer[self._count] = item_key & FINGERPRINT_MASK
+        self._count += 1
+        return True
+
+    def changed_blocks(self) -> dict[int, bytes]:
+        """Return the blocks that differ from what was loaded: number -> bytes."""
+        if self._count == self._loaded_count:
+            return {}
+        first = self._loaded_count // FINGERPRINTS_PER_BLOCK
+        return {
+            number: self._buffer[start : min(start + FINGERPRINTS_PER_BLOCK, self._count)].tobytes()
+            for number, start in enumerate(
+                range(first * FINGERPRINTS_PER_BLOCK, self._count, FINGERPRINTS_PER_BLOCK), first
+            )
+        }

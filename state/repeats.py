@@ -1,0 +1,50 @@
+"""Which items a user comes back to: decayed counts of the few best."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Final
+
+import numpy as np
+
+REPEATS: Final = 64
+"""How many items are kept."""
+HALF_LIFE_EVENTS: Final = 50
+"""After so many further events of the user, an interaction counts half."""
+
+_DECAY: Final = 0.5 ** (1 / HALF_LIFE_EVENTS)
+
+
+def with_interaction(
+    keys: array[int],
+    counts: array[float],
+    times_ms: array[int],
+    *,
+    item_key: int,
+    time_ms: int,
+    weight: float,
+) -> tuple[array[int], array[float], array[int]]:
+    """Return the columns (item key, decayed count, newest time) after one more interaction.
+
+    First all counts are multiplied by 2^(-1/HALF_LIFE_EVENTS), then the item's count grows by `weight`. So
+    what happened n of the user's events ago counts weight * 2^(-n/HALF_LIFE_EVENTS): time plays no part, and
+    a user who was away for a year finds everything as it was. An item that is new takes the place of the
+    smallest count, the first of them if several are equal, once REPEATS items are kept. A late interaction
+    counts like any other but does not move its item's time back. The given columns stay as they are.
+    """
+    keys, counts, times_ms = keys[:], counts[:], times_ms[:]
+    view = np.frombuffer(counts)  # (repeats,)
+    view *= _DECAY
+    if item_key in keys:
+        place = keys.index(item_key)
+        counts[place] += weight
+        times_ms[place] = max(times_ms[place], time_ms)
+    elif len(keys) == REPEATS:
+        place = int(view.argmin())
+        keys[place], counts[place], times_ms[place] = item_key, weight, time_ms
+    else:
+        del view  # an array that lends its buffer cannot grow
+        keys.append(item_key)
+        counts.append(weight)
+        times_ms.append(time_ms)
+    return keys, counts, times_ms

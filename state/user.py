@@ -1,0 +1,329 @@
+"""What is remembered of one user: facts only, in columns, and their bytes.
+
+Nothing here depends on what was learned, so it stays true whatever the weights are.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+import zlib
+from array import array
+from itertools import pairwise
+from typing import Final, Self
+
+from state import repeats
+from state.errors import CorruptState
+
+NO_TIME_MS: Final = -1
+"""`newest_time_ms` of a user without events."""
+
+VERSION: Final = 1
+MAX_TOPICS: Final = 255
+
+if sys.byteorder != "little":
+    raise ImportError("the columns of a user are little-endian in memory as on the wire; this machine is not")
+
+# Version, topics, repeats, entries, event ids, exclusions, newest time.
+_HEADER: Final = struct.Struct("<BBBHHIq")
+_TOPIC: Final = struct.Struct("<qB")  # position, length of the name
+_EVENT_ID: Final = struct.Struct("<HH")  # index in the sequence, length of the id
+_ENTRY: Final = struct.Struct("<QqqHBB")  # item key, time, offset, line, action, topic
+_REPEAT_BYTES: Final = 24
+_CHECKSUM: Final = struct.Struct("<I")
+_BYTE: Final = tuple(bytes((value,)) for value in range(256))
+
+
+class UserState:
+    """One user's last interactions, best repeats, and how far each topic was applied.
+
+    The sequence, parallel columns, oldest first in the order (time, topic, offset, line) whatever the order
+    of arrival:
+
+    - `item_keys`: array of uint64; `times_ms`, `offsets`: arrays of int64; `lines`: array of uint16, the
+      place within an order; `actions`: bytes, the codes of the actions; `topic_indexes`: bytes, indexes into
+      `topics`;
+    - `event_ids`: index in the sequence -> event id, for the interactions that have one.
+
+    `repeat_keys` (uint64), `repeat_counts` (float64), `repeat_times_ms` (int64), parallel columns in no
+    particular order: state/repeats.py says what they count. `topics` are sorted. `newest_time_ms` is kept
+    when the sequence is cut, NO_TIME_MS for a user without events. `exclusion_count` is how many fingerprints
+    lie in the user's exclusion blocks; who writes those sets it.
+
+    A column is never changed in place: `insert` replaces it. So a numpy view of one, which costs no copy
+    (`numpy.frombuffer(user.item_keys, numpy.uint64)`, read only by agreement), stays what it was.
+    """
+
+    __slots__ = (
+        "_position_offsets",
+        "actions",
+        "event_ids",
+        "exclusion_count",
+        "item_keys",
+        "lines",
+        "newest_time_ms",
+        "offsets",
+        "repeat_counts",
+        "repeat_keys",
+        "repeat_times_ms",
+        "times_ms",
+        "topic_indexes",
+        "topics",
+    )
+
+    def __init__(self) -> None:
+        self.item_keys = array("Q")
+        self.times_ms = array("q")
+        self.offsets = array("q")
+        self.lines = array("H")
+        self.actions = b""
+        self.topic_indexes = b""
+        self.event_ids: dict[int, str] = {}
+        self.repeat_keys = array("Q")
+        self.repeat_counts = array("d")
+        self.repeat_times_ms = array("q")
+        self.topics: tuple[str, ...] = ()
+        self._position_offsets: list[int] = []
+        self.newest_time_ms = NO_TIME_MS
+        self.exclusion_count = 0
+
+    def __len__(self) -> int:
+        return len(self.item_keys)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, UserState) and self.encode() == other.encode()
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    @property
+    def positions(self) -> dict[str, int]:
+        """Topic -> the highest applied offset of this user."""
+        return dict(zip(self.topics, self._position_offsets, strict=True))
+
+    def copy(self) -> Self:
+        """Return a copy that goes its own way; the columns are shared until one of the two changes."""
+        twin = self.__class__.__new__(self.__class__)
+        for name in self.__slots__:
+            setattr(twin, name, getattr(self, name))
+        twin._position_offsets = self._position_offsets[:]
+        return twin
+
+    def insert(
+        self,
+        *,
+        item_key: int,
+        action_code: int,
+        time_ms: int,
+        topic: str,
+        offset: int,
+        line: int,
+        event_id: str | None,
+        history_length: int,
+    ) -> bool:
+        """Put an interaction in its place, keep the newest `history_length`, and return whether it was late.
+
+        Late means older than the user's newest. An interaction that was applied before is not recognised
+        here: the partition's next offset does that. Raises ValueError, and changes nothing, for what no
+        column can hold.
+        """
+        if time_ms < 0 or offset < 0 or history_length < 1 or (event_id and len(event_id.encode()) > 0xFFFF):
+            raise ValueError(
+                f"cannot keep {time_ms=} {offset=} {history_length=} of an interaction in {topic!r}"
+            )
+        try:
+            _ENTRY.pack(item_key, time_ms, offset, line, action_code, 0)
+        except struct.error as error:
+            raise ValueError(
+                f"cannot keep {item_key=} {time_ms=} {offset=} {line=} {action_code=}: {error}"
+            ) from None
+        topic_index = self._advance(topic, offset)
+        place = self._place(time_ms, topic_index, offset, line)
+        self._put(place, history_length, item_key, time_ms, offset, line, action_code, topic_index, event_id)
+        self.repeat_keys, self.repeat_counts, self.repeat_times_ms = repeats.with_interaction(
+            self.repeat_keys,
+            self.repeat_counts,
+            self.repeat_times_ms,
+            item_key=item_key,
+            time_ms=time_ms,
+            weight=1.0,
+        )
+        late = time_ms < self.newest_time_ms
+        if not late:
+            self.newest_time_ms = time_ms
+        return late
+
+    def _advance(self, topic: str, offset: int) -> int:
+        """Move the position of a topic, and return the topic's index."""
+        if topic in self.topics:
+            index = self.topics.index(topic)
+            if offset > self._position_offsets[index]:
+                self._position_offsets[index] = offset
+            return index
+        if len(self.topics) == MAX_TOPICS or not 0 < len(topic.encode()) <= 0xFF:
+            raise ValueError(f"cannot keep topic {topic!r} beside {len(self.topics)} others")
+        self.topics = tuple(sorted((*self.topics, topic)))
+        index = self.topics.index(topic)
+        self._position_offsets.insert(index, offset)
+        # Topics stay sorted, so that comparing indexes is comparing names: the later ones move up by one.
+        self.topic_indexes = self.topic_indexes.translate(
+            bytes(range(index)) + bytes(range(index + 1, 256)) + b"\0"
+        )
+        return index
+
+    def _place(self, time_ms: int, topic_index: int, offset: int, line: int) -> int:
+        """Return where in the sequence an interaction belongs: behind everything that is not greater."""
+        times_ms = self.times_ms
+        place = len(times_ms)
+        while place and times_ms[place - 1] > time_ms:
+            place -= 1
+        rank = (topic_index, offset, line)
+        while place and times_ms[place - 1] == time_ms and self._rank(place - 1) > rank:
+            place -= 1
+        return place
+
+    def _rank(self, index: int) -> tuple[int, int, int]:
+        """Return what orders interactions of the same time."""
+        return self.topic_indexes[index], self.offsets[index], self.lines[index]
+
+    def _put(
+        self,
+        place: int,
+        history_length: int,
+        item_key: int,
+        time_ms: int,
+        offset: int,
+        line: int,
+        action_code: int,
+        topic_index: int,
+        event_id: str | None,
+    ) -> None:
+        """Replace the columns: the interaction in its place, the oldest beyond history_length gone."""
+        cut = max(0, len(self.item_keys) + 1 - history_length)
+        if place < cut:  # older than everything that is kept
+            self._keep_from(cut - 1)
+            return
+        self._keep_from(cut)
+        place -= cut
+        self.item_keys.insert(place, item_key)
+        self.times_ms.insert(place, time_ms)
+        self.offsets.insert(place, offset)
+        self.lines.insert(place, line)
+        self.actions = self.actions[:place] + _BYTE[action_code] + self.actions[place:]
+        self.topic_indexes = self.topic_indexes[:place] + _BYTE[topic_index] + self.topic_indexes[place:]
+        if self.event_ids or event_id:
+            self.event_ids = {index + (index >= place): name for index, name in self.event_ids.items()}
+            if event_id:
+                self.event_ids[place] = event_id
+
+    def _keep_from(self, start: int) -> None:
+        """Replace the columns by fresh ones, without the first `start` entries."""
+        self.item_keys = self.item_keys[start:]
+        self.times_ms = self.times_ms[start:]
+        self.offsets = self.offsets[start:]
+        self.lines = self.lines[start:]
+        self.actions = self.actions[start:]
+        self.topic_indexes = self.topic_indexes[start:]
+        if self.event_ids and start:
+            self.event_ids = {index - start: name for index, name in self.event_ids.items() if index >= start}
+
+    def encode(self) -> bytes:
+        """Return the state's bytes: the same for the same facts."""
+        parts: list[bytes | array[int] | array[float]] = [
+            _HEADER.pack(
+                VERSION,
+                len(self.topics),
+                len(self.repeat_keys),
+                len(self.item_keys),
+                len(self.event_ids),
+                self.exclusion_count,
+                self.newest_time_ms,
+            )
+        ]
+        for topic, position in zip(self.topics, self._position_offsets, strict=True):
+            name = topic.encode()
+            parts += (_TOPIC.pack(position, len(name)), name)
+        parts += (self.item_keys, self.times_ms, self.offsets, self.lines, self.actions, self.topic_indexes)
+        parts += (self.repeat_keys, self.repeat_counts, self.repeat_times_ms)
+        for index, event_id in sorted(self.event_ids.items()):
+            name = event_id.encode()
+            parts += (_EVENT_ID.pack(index, len(name)), name)
+        body = b"".join(parts)
+        return body + _CHECKSUM.pack(zlib.crc32(body))
+
+    @classmethod
+    def decode(cls, data: bytes) -> Self:
+        """Read a state from its bytes. Raises CorruptState for any that `encode` did not return."""
+        if len(data) < _HEADER.size + _CHECKSUM.size:
+            raise CorruptState(
+                f"a user's state of {len(data)} bytes is cut: its header alone has {_HEADER.size}"
+            )
+        if data[0] != VERSION:
+            raise CorruptState(
+                f"a user's state is of version {data[0]}; this Freshet reads version {VERSION}"
+            )
+        end = len(data) - _CHECKSUM.size
+        if zlib.crc32(data[:end]) != _CHECKSUM.unpack_from(data, end)[0]:
+            raise CorruptState(
+                f"the checksum of a user's state of {len(data)} bytes does not match: it is damaged"
+            )
+        user = cls.__new__(cls)
+        try:
+            user._read(data[:end])
+        except (struct.error, UnicodeDecodeError, IndexError, ValueError) as error:
+            raise CorruptState(f"a user's state of {len(data)} bytes is not valid: {error}") from None
+        return user
+
+    def _read(self, data: bytes) -> None:
+        _, topics, repeat_count, length, event_ids, self.exclusion_count, self.newest_time_ms = (
+            _HEADER.unpack_from(data)
+        )
+        at = self._read_topics(data, _HEADER.size, topics)
+        if len(data) < at + length * _ENTRY.size + repeat_count * _REPEAT_BYTES:
+            raise ValueError(f"{length} entries and {repeat_count} repeats do not fit behind byte {at}")
+        self.item_keys = array("Q", data[at : (at := at + 8 * length)])
+        self.times_ms = array("q", data[at : (at := at + 8 * length)])
+        self.offsets = array("q", data[at : (at := at + 8 * length)])
+        self.lines = array("H", data[at : (at := at + 2 * length)])
+        self.actions = data[at : (at := at + length)]
+        self.topic_indexes = data[at : (at := at + length)]
+        self.repeat_keys = array("Q", data[at : (at := at + 8 * repeat_count)])
+        self.repeat_counts = array("d", data[at : (at := at + 8 * repeat_count)])
+        self.repeat_times_ms = array("q", data[at : (at := at + 8 * repeat_count)])
+        at = self._read_event_ids(data, at, event_ids)
+        if at != len(data):
+            raise ValueError(f"{len(data) - at} bytes too many behind byte {at}")
+        self._check_sequence()
+
+    def _read_topics(self, data: bytes, at: int, count: int) -> int:
+        names = []
+        self._position_offsets = []
+        for _ in range(count):
+            position, length = _TOPIC.unpack_from(data, at)
+            at += _TOPIC.size
+            names.append(data[at : at + length].decode())
+            self._position_offsets.append(position)
+            at += length
+        self.topics = tuple(names)
+        if any(one >= other for one, other in pairwise(names)):
+            raise ValueError(f"its topics are not in order: {names}")
+        return at
+
+    def _read_event_ids(self, data: bytes, at: int, count: int) -> int:
+        self.event_ids = {}
+        newest = -1
+        for _ in range(count):
+            index, length = _EVENT_ID.unpack_from(data, at)
+            if not newest < index < len(self.item_keys):
+                raise ValueError(f"event id of entry {index} behind that of entry {newest}, at byte {at}")
+            at += _EVENT_ID.size
+            self.event_ids[index] = data[at : at + length].decode()
+            at += length
+            newest = index
+        return at
+
+    def _check_sequence(self) -> None:
+        times_ms = self.times_ms.tolist()
+        if sorted(times_ms) != times_ms or (times_ms and times_ms[-1] > self.newest_time_ms):
+            raise ValueError("its times are not in order")
+        if self.topic_indexes.translate(None, bytes(range(len(self.topics)))):
+            raise ValueError(f"an entry's topic is none of the {len(self.topics)} topics")
