@@ -1,7 +1,10 @@
 """What tests of every room may ask for: a real Apache Kafka, and settings that nobody else uses."""
 
+import contextlib
 import json
 import secrets
+import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +31,39 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if NEEDS_KAFKA & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.broker)
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[[Callable[[], bool], str], None]:
+    """Give a function that waits for a condition that must come, and fails by its name if it does not."""
+
+    def wait(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"waited in vain for: {what}"
+            time.sleep(0.02)
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def process_state() -> Callable[[int], str]:
+    """Give a function that tells a process's state: R runs, S sleeps, T is stopped, "" is no more."""
+
+    def state(pid: int) -> str:
+        stat = Path(f"/proc/{pid}/stat")
+        if stat.exists():
+            with contextlib.suppress(OSError):
+                letter = stat.read_text().rpartition(")")[2].split()[0]
+                return letter.replace("Z", "").replace("X", "")
+        if Path("/proc/self").exists():
+            return ""
+        asked = subprocess.run(
+            ["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False
+        )
+        return asked.stdout.strip()[:1].replace("Z", "")
+
+    return state
 
 
 @pytest.fixture(scope="session")

@@ -57,7 +57,7 @@ def start_container(name: str) -> None:
 
 def stop_container(name: str) -> None:
     """Stop it, in order; its data stay. Raises FreshetError."""
-    stopped = _docker("stop", "--time=30", name)
+    stopped = _docker("stop", "-t", "30", name)
     if stopped.returncode:
         raise FreshetError(f"Docker cannot stop the container {name}: {_complaint(stopped)}")
 

@@ -1,7 +1,7 @@
 """A broker that outlives the command that started it: `freshet broker start`, `stop` and `status`.
 
 What runs is remembered in the broker's directory. A process counts as that broker only while its command line
-names the directory's own server.properties: a process id that somebody else was given is never taken for it.
+bears the directory's mark: a process id that somebody else was given is never taken for it.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ import msgspec
 from streams.broker.container import container_of, container_pid, start_container, stop_container
 from streams.broker.finding import Kind, Say, find_startable
 from streams.broker.origins import Broker, KafkaJars, StartableKafka
-from streams.broker.process import last_complaint, log_file, prepare_directory
+from streams.broker.process import ENVIRONMENT, last_complaint, log_file, mark_of, prepare_directory
 from streams.broker.reach import LOCALHOST, is_free, wait_until_answers
 from streams.errors import FreshetError
 
@@ -29,10 +29,10 @@ _STOP_SECONDS = 30.0
 
 
 class _Record(msgspec.Struct, frozen=True):
-    """What a directory remembers of its broker. Exactly one of configuration and container says what runs."""
+    """What a directory remembers of its broker. Exactly one of mark and container says what runs."""
 
     broker: Broker
-    configuration: str | None = None
+    mark: str | None = None
     container: str | None = None
 
 
@@ -44,10 +44,11 @@ def start_detached(
     Raises FreshetError; then nothing runs, and a directory that was not there before is not there either.
     """
     directory = directory.resolve()
-    running = detached_status(directory)
+    port_was_free = is_free(port)  # asked first: who took it since may be this directory's own
+    running = _read_running(directory)
     if running:
-        return running, True
-    if not is_free(port):
+        return _when_it_answers(running, directory), True
+    if not port_was_free:
         raise FreshetError(
             f"port {port} on {LOCALHOST} is already in use; stop what listens there, or choose another one: "
             "freshet broker start --port N"
@@ -56,8 +57,10 @@ def start_detached(
     is_new = not directory.exists()
     try:
         with _alone(directory):
-            running = detached_status(directory)
-            return (running, True) if running else (_start(kafka, directory, port), False)
+            running = _read_running(directory)
+            if running:
+                return _when_it_answers(running, directory), True
+            return _start(kafka, directory, port), False
     except BaseException as error:
         if is_new:
             shutil.rmtree(directory, ignore_errors=True)
@@ -84,43 +87,57 @@ def stop_detached(directory: Path) -> Broker | None:
 
 def detached_status(directory: Path) -> Broker | None:
     """Return the directory's broker if it runs, else None."""
-    record = _read(directory.resolve())
-    if record is None:
-        return None
-    pid = _pid(record)
-    return None if pid is None else dataclasses.replace(record.broker, pid=pid)
+    record = _read_running(directory.resolve())
+    return None if record is None else dataclasses.replace(record.broker, pid=_pid(record))
 
 
 def _start(kafka: StartableKafka, directory: Path, port: int) -> Broker:
-    bootstrap_servers = f"{LOCALHOST}:{port}"
-    if isinstance(kafka, KafkaJars):
-        broker = Broker("kafka", kafka.why, bootstrap_servers, kafka.version, None)
-        command = prepare_directory(kafka, directory, port)
-        with log_file(directory).open("ab") as log:
-            process = subprocess.Popen(
-                command,
-                cwd=directory,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        record = _Record(dataclasses.replace(broker, pid=process.pid), configuration=command[-1])
-    else:
-        broker = Broker("docker", kafka.why, bootstrap_servers, kafka.version, None)
-        container = container_of(directory, kafka, port)
-        record = _Record(broker, container=container)
-        start_container(container)
+    record = _launch(kafka, directory, port)
     try:
-        # Before it answers: whatever happens to this command now, `stop` finds the broker.
-        _record_file(directory).write_bytes(msgspec.json.encode(record))
-        if not wait_until_answers(bootstrap_servers, lambda: _pid(record) is None, START_SECONDS):
-            raise FreshetError(f"Kafka did not start: {last_complaint(directory)}")
+        # At once: whatever happens to this command now, `stop` finds the broker.
+        _write(directory, record)
+        return _when_it_answers(record, directory)
     except BaseException:
         _end(record)
         _record_file(directory).unlink(missing_ok=True)
         raise
-    return dataclasses.replace(broker, pid=_pid(record))
+
+
+def _launch(kafka: StartableKafka, directory: Path, port: int) -> _Record:
+    bootstrap_servers = f"{LOCALHOST}:{port}"
+    if not isinstance(kafka, KafkaJars):
+        container = container_of(directory, kafka, port)
+        start_container(container)
+        broker = Broker("docker", kafka.why, bootstrap_servers, kafka.version, None)
+        return _Record(broker, container=container)
+    command = prepare_directory(kafka, directory, port)
+    with log_file(directory).open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env={**os.environ, **ENVIRONMENT},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    # The kernel shows no command line until the new program is in place.
+    while process.poll() is None and not _command_line(process.pid):
+        time.sleep(0.01)
+    broker = Broker("kafka", kafka.why, bootstrap_servers, kafka.version, process.pid)
+    return _Record(broker, mark=mark_of(directory))
+
+
+def _when_it_answers(record: _Record, directory: Path) -> Broker:
+    """Return the broker as soon as it answers; raises FreshetError if it ends, or if that takes too long."""
+    if not wait_until_answers(record.broker.bootstrap_servers, lambda: _pid(record) is None, START_SECONDS):
+        raise FreshetError(f"Kafka did not come up in {directory}: {last_complaint(directory)}")
+    return dataclasses.replace(record.broker, pid=_pid(record))
+
+
+def _read_running(directory: Path) -> _Record | None:
+    record = _read(directory)
+    return record if record and _pid(record) else None
 
 
 def _end(record: _Record) -> None:
@@ -145,14 +162,15 @@ def _pid(record: _Record) -> int | None:
     """Return the process id if the very broker of this record runs, else None."""
     if record.container:
         return container_pid(record.container)
-    pid, configuration = record.broker.pid, record.configuration
-    return pid if pid and configuration and configuration in _command_line(pid) else None
+    pid, mark = record.broker.pid, record.mark
+    return pid if pid and mark and mark in _command_line(pid) else None
 
 
 def _command_line(pid: int) -> list[str]:
     """Return the words of a process's command, none if it does not run (a zombie has none either)."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        return [os.fsdecode(word) for word in words if word]
     except OSError:
         if Path("/proc/self").exists():
             return []
@@ -164,6 +182,12 @@ def _command_line(pid: int) -> list[str]:
 
 def _record_file(directory: Path) -> Path:
     return directory / "broker.json"
+
+
+def _write(directory: Path, record: _Record) -> None:
+    partial = directory / "broker.json.partial"
+    partial.write_bytes(msgspec.json.encode(record))
+    partial.replace(_record_file(directory))
 
 
 def _read(directory: Path) -> _Record | None:

@@ -1,5 +1,6 @@
 """Finds a Kafka, in this order: configured, KAFKA_HOME, cached jars, jars through Maven, Docker."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Literal
 
@@ -42,10 +43,11 @@ def find_startable(kind: Kind = "auto", say: Say = lambda _: None) -> StartableK
         ways.append(_find_jars)
     if kind != "kafka":
         ways.append(find_image)
-    closed = []
+    closed: list[str] = []
     for find in ways:
         try:
-            return find(say)
+            found = find(say)
+            return dataclasses.replace(found, why="; ".join([*closed, found.why]))
         except UnavailableError as reason:
             closed.append(str(reason))
     raise FreshetError(f"no Apache Kafka here: {', and '.join(closed)}; {_ADVICE}")

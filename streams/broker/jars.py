@@ -49,7 +49,7 @@ def jars_of_kafka_home() -> tuple[Path, str] | None:
     home = os.environ.get("KAFKA_HOME")
     if not home:
         return None
-    libraries = Path(home) / "libs"
+    libraries = Path(home).resolve() / "libs"
     version = _version_in(libraries)
     if version is None:
         raise ConfigurationError(

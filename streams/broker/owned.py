@@ -1,6 +1,7 @@
 """A broker that lives as long as this process, for the demo and the tests: no orphan survives it."""
 
 import contextlib
+import os
 import shutil
 import subprocess
 import tempfile
@@ -16,7 +17,7 @@ from streams.broker.container import (
 )
 from streams.broker.finding import Say, find_kafka
 from streams.broker.origins import Broker, ConfiguredKafka, KafkaJars, StartableKafka
-from streams.broker.process import last_complaint, log_file, prepare_directory
+from streams.broker.process import ENVIRONMENT, last_complaint, log_file, prepare_directory
 from streams.broker.reach import LOCALHOST, free_port, is_free, kafka_version, wait_until_answers
 from streams.errors import FreshetError
 from streams.guard import Guarded, spawn_guarded
@@ -50,7 +51,7 @@ class OwnedBroker:
     def __init__(self, kafka: StartableKafka, directory: Path | None = None, port: int = 0) -> None:
         self.port = port or free_port()
         self.bootstrap_servers = f"{LOCALHOST}:{self.port}"
-        self.directory = directory or Path(tempfile.mkdtemp(prefix="freshet-broker-"))
+        self.directory = directory.resolve() if directory else _temporary_directory()
         self._temporary = directory is None
         self._kafka = kafka
         self._container: str | None = None
@@ -60,7 +61,12 @@ class OwnedBroker:
         """Start it and wait until it answers; raises FreshetError."""
         if not is_free(self.port):
             raise FreshetError(f"port {self.port} on {LOCALHOST} is already in use; choose another one")
-        guarded = self._guarded = self._spawn()
+        try:
+            guarded = self._guarded = self._spawn()
+        except OSError as error:
+            raise FreshetError(
+                f"cannot run Kafka in {self.directory}: {error.strerror}; see that disk"
+            ) from None
         if not wait_until_answers(
             self.bootstrap_servers, lambda: guarded.returncode is not None, START_SECONDS
         ):
@@ -115,6 +121,8 @@ class OwnedBroker:
             afterwards = removing_command(self._container)
         return spawn_guarded(
             command,
+            env={**os.environ, **ENVIRONMENT},
+            cwd=self.directory,
             stdout=log_file(self.directory),
             grace_seconds=_GRACE_SECONDS,
             remove=self.directory if self._temporary else None,
@@ -128,6 +136,10 @@ class OwnedBroker:
             guarded.kill()
             guarded.wait()
         self._guarded = None
+
+
+def _temporary_directory() -> Path:
+    return Path(tempfile.mkdtemp(prefix="freshet-broker-")).resolve()
 
 
 def _configured(kafka: ConfiguredKafka) -> Broker:

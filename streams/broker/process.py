@@ -1,5 +1,9 @@
-"""Kafka as a process of Java: its directory, its command, and what it says when it fails."""
+"""Kafka as a process of Java: its directory, its command, and what it says when it fails.
 
+It runs in its directory and names everything in it by relative paths, for Kafka splits log.dirs at commas.
+"""
+
+import os
 import secrets
 import shutil
 import subprocess
@@ -11,7 +15,10 @@ from streams.broker.properties import kraft_properties
 from streams.broker.reach import free_port
 from streams.errors import FreshetError
 
+_CONFIGURATION = "server.properties"
 _LOG_NAME = "broker.log"
+# Else a Java in the C locale cannot open a path that is not ASCII.
+ENVIRONMENT = {"LC_ALL": "C.UTF-8"}
 _JVM = (
     "-Xms64m",
     "-Xmx512m",
@@ -32,6 +39,7 @@ _JVM = (
 def prepare_directory(kafka: KafkaJars, directory: Path, port: int) -> list[str]:
     """Write what the node reads, format its storage if it is new, and return the command that runs it.
 
+    The command wants the directory as its working directory and ENVIRONMENT above its own.
     Raises FreshetError if the storage cannot be formatted.
     """
     directory.mkdir(parents=True, exist_ok=True)
@@ -41,9 +49,13 @@ def prepare_directory(kafka: KafkaJars, directory: Path, port: int) -> list[str]
     controller_port = free_port()
     if not data.exists():
         _format(kafka, directory, data, port, controller_port)
-    configuration = directory / "server.properties"
-    _write(configuration, kraft_properties(port, controller_port, str(data)))
-    return [str(kafka.java), *_JVM, "-cp", f"{kafka.jars}/*", "kafka.Kafka", str(configuration)]
+    _write(directory / _CONFIGURATION, kraft_properties(port, controller_port, data.name))
+    return [*_java(kafka), mark_of(directory), "kafka.Kafka", _CONFIGURATION]
+
+
+def mark_of(directory: Path) -> str:
+    """Return the word by which the command line of a directory's broker is known."""
+    return f"-Dfreshet.directory={directory.resolve()}"
 
 
 def log_file(directory: Path) -> Path:
@@ -67,11 +79,13 @@ def _format(kafka: KafkaJars, directory: Path, data: Path, port: int, controller
     partial = directory / "data.partial"
     shutil.rmtree(partial, ignore_errors=True)
     configuration = directory / "format.properties"
-    _write(configuration, kraft_properties(port, controller_port, str(partial)))
+    _write(configuration, kraft_properties(port, controller_port, partial.name))
     cluster_id = urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
-    tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "--config", str(configuration)]
+    tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "--config", configuration.name]
     ran = subprocess.run(
-        [kafka.java, *_JVM, "-cp", f"{kafka.jars}/*", *tool],
+        [*_java(kafka), *tool],
+        cwd=directory,
+        env={**os.environ, **ENVIRONMENT},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -83,6 +97,10 @@ def _format(kafka: KafkaJars, directory: Path, data: Path, port: int, controller
         raise FreshetError(f"Kafka cannot format its storage in {partial}: {lines[-1][:400]}; see that disk")
     partial.rename(data)
     configuration.unlink()
+
+
+def _java(kafka: KafkaJars) -> list[str]:
+    return [str(kafka.java), *_JVM, "-cp", f"{kafka.jars}/*"]
 
 
 def _write(file: Path, properties: dict[str, str]) -> None:

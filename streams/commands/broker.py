@@ -1,6 +1,7 @@
 """`freshet broker`: a development broker on 127.0.0.1."""
 
 import dataclasses
+import shlex
 from pathlib import Path
 
 import click
@@ -60,7 +61,7 @@ def start(settings: Settings, port: int, directory: Path, kind: Kind, as_json: b
     click.echo(f"{'already runs: ' if ran_already else ''}{_describe(started)}")
     if not settings.broker_is_configured and port != 9092:
         click.echo(f"point Freshet at it: export FRESHET_BOOTSTRAP_SERVERS={started.bootstrap_servers}")
-    at = "" if directory == DEFAULT_DIRECTORY else f" --directory {directory}"
+    at = "" if directory == DEFAULT_DIRECTORY else f" --directory {shlex.quote(str(directory))}"
     click.echo(f"stop it: freshet broker stop{at}")
 
 
@@ -117,7 +118,7 @@ def fetch(settings: Settings) -> None:
         return
     found = find_startable("auto", _say)
     if not isinstance(found, KafkaJars):
-        _say(f"Kafka's jars cannot be fetched here; the broker will run through {found.why}")
+        _say(f"no jars fetched, the broker will be a container: {found.why}")
 
 
 def _say(line: str) -> None:
