@@ -21,8 +21,9 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
-from faust.transport.consumer import ensure_TP, ensure_TPset
+from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
@@ -30,6 +31,7 @@ CHUNK_RECORDS = 2_000
 FETCH_WAIT_MS = 20  # the stock transport waits 1,500: produced-to-agent then takes seconds, not 3 ms
 FETCH_TIMEOUT_SECONDS = 0.5
 PAUSE_SECONDS = 0.02  # between two looks when every partition is held or paused
+RETRY_SECONDS = 0.5
 DRAIN_TIMEOUT_SECONDS = 5.0  # well inside the rebalance timeout
 
 
@@ -62,12 +64,14 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
     """Faust's consumer, delivering chunks and committing only what is said to be done."""
 
     before_revocation: Callable[[], Awaitable[None]] | None = None
+    on_epoch: Callable[[int, frozenset[TP]], None] | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - passed through to Faust
         self.epoch = 1
         self.held: set[TP] = set()
         self._durable: dict[TP, int] = {}
         self._fetch_from: dict[TP, int | None] = {}
+        self._rewind_to: dict[tuple[str, int], int] | None = None  # not None: a seek comes before any fetch
         self._fetching = asyncio.Lock()
         super().__init__(*arguments, **options)
         if self.app.tables.changelog_topics:
@@ -91,17 +95,11 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
         self._durable[TP(topic, partition)] = next_offset
         return True
 
-    async def rewind(self, to: Mapping[tuple[str, int], int] | None = None) -> None:
-        """Throw away what is in flight and deliver again from the committed offsets, or from those given."""
-        async with self._fetching:
-            await self._seek_all()
-            for (topic, partition), offset in (to or {}).items():
-                tp = TP(topic, partition)
-                if tp in self.assignment():
-                    await self._thread.seek_wait({tp: offset})
-                    self._fetch_from[tp] = offset
-                    # Faust commits forward only; this is lawful progress again once it was rewound.
-                    self._committed_offset[tp] = min(self._committed_offset[tp] or offset, offset)
+    def rewind(self, to: Mapping[tuple[str, int], int] | None = None) -> None:
+        """Throw away what is in flight; deliver again from the committed offsets, or from those given."""
+        self._end_epoch()
+        if to:
+            self._rewind_to = {**(self._rewind_to or {}), **to}
 
     def hold(self, topic: str, partition: int) -> None:
         """Fetch nothing of a partition until it is released: whoever works on it has enough."""
@@ -138,6 +136,7 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
 
     def _end_epoch(self) -> None:
         self.epoch += 1
+        self._rewind_to = self._rewind_to or {}
         self._durable.clear()
         self._fetch_from.clear()
         self.held.clear()
@@ -155,21 +154,30 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
             self._end_epoch()
 
     async def perform_seek(self) -> None:
-        """Faust's seek after an assignment."""
+        """Seek after an assignment."""
         async with self._fetching:
             await self._seek_all()
 
     async def _seek_all(self) -> None:
-        """Seek to the committed offsets, and where nothing was ever committed to the log's beginning."""
+        """Begin an epoch at the committed offsets, where nothing was committed at the log's beginning.
+
+        If it fails, nothing is fetched until it succeeds: positions would be neither here nor there.
+        """
         self._end_epoch()
         await super().perform_seek()
-        fresh = []
-        for tp in ensure_TPset(self.assignment()):
-            self._fetch_from[tp] = self._committed_offset.get(tp)
-            if not self._committed_offset.get(tp):
-                fresh.append(driver.ensure_aiokafka_TP(tp))
+        self._fetch_from = {tp: self._committed_offset.get(tp) or None for tp in self.assignment()}
+        fresh = [driver.ensure_aiokafka_TP(tp) for tp, offset in self._fetch_from.items() if offset is None]
         if fresh:
             await self._thread.seek_to_beginning(*fresh)
+        for (topic, partition), offset in (self._rewind_to or {}).items():
+            tp = TP(topic, partition)
+            if tp in self._fetch_from:
+                await self._thread.seek_wait({tp: offset})
+                self._fetch_from[tp] = offset
+                self._committed_offset[tp] = offset  # Faust commits forward only, and this is behind
+        self._rewind_to = None
+        if self.on_epoch is not None:
+            self.on_epoch(self.epoch, frozenset(self._fetch_from))
 
     # Fetching.
 
@@ -193,6 +201,8 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
             await asyncio.sleep(PAUSE_SECONDS)
             return
         async with self._fetching:
+            if self._rewind_to is not None and not await self._seek_again():
+                return
             epoch, generation = self.epoch, self.app.consumer_generation_id
             fetched = await self._thread.getmany(active, timeout=FETCH_TIMEOUT_SECONDS)
             if (epoch, generation) != (self.epoch, self.app.consumer_generation_id) or not self.flow_active:
@@ -203,6 +213,15 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
             if not self.live(epoch) or not self.flow_active:
                 break  # the rest is fetched again after the seek
         await asyncio.sleep(0)
+
+    async def _seek_again(self) -> bool:
+        try:
+            await self._seek_all()
+        except (KafkaError, TimeoutError) as error:
+            self.log.warning("cannot go back to the committed offsets yet, trying again: %r", error)
+            await asyncio.sleep(RETRY_SECONDS)
+            return False
+        return True
 
     def _chunks(self, fetched: Mapping[Any, list[ConsumerRecord]], epoch: int) -> Iterator[Chunk]:
         """Cut what was fetched into chunks, taking turns over the partitions."""

@@ -10,7 +10,6 @@ import click
 
 from streams.settings import Settings, load_settings
 
-
 R = TypeVar("R")
 
 

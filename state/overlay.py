@@ -1,0 +1,85 @@
+"""What is changed before it is durable: users read once, changed in memory, written or dropped together."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from state.exclusions import Exclusions
+from state.keys import SEPARATOR, exclusion_key, exclusion_keys, user_key
+from state.store import UserStore
+from state.user import UserState
+
+USERS_KEY = SEPARATOR + b"users"
+"""How many users the partition has: written with them, so that nobody has to count."""
+
+
+@dataclass(slots=True)
+class User:
+    """One user in hand: the facts, and what must not be recommended to them again."""
+
+    user_id: str
+    state: UserState
+    exclusions: Exclusions
+    is_new: bool
+    changed: bool = False
+
+
+class Overlay:
+    """The users of one store that are being worked on. The store itself is only read."""
+
+    def __init__(self, store: UserStore) -> None:
+        self._store = store
+        self._users: dict[str, User] = {}
+        self.stored_users = _stored_users(store)
+
+    def load(self, user_ids: Iterable[str]) -> None:
+        """Read those of the users that are not in hand yet, with one look at the store."""
+        missing = [user_id for user_id in dict.fromkeys(user_ids) if user_id not in self._users]
+        states = self._store.get_many([user_key(user_id) for user_id in missing])
+        for user_id, encoded in zip(missing, states, strict=True):
+            self._users[user_id] = self._decode(user_id, encoded)
+
+    def user(self, user_id: str) -> User:
+        """Return the user, to be changed in place; set `changed` when that is done."""
+        if user_id not in self._users:
+            self.load([user_id])
+        return self._users[user_id]
+
+    def peek(self, user_id: str) -> User | None:
+        """Return the user to look at, None if there is none; nothing is kept in hand."""
+        user = self._users.get(user_id)
+        if user is None:
+            encoded = self._store.get(user_key(user_id))
+            return None if encoded is None else self._decode(user_id, encoded)
+        return None if user.is_new and not user.changed else user
+
+    def changed(self) -> list[User]:
+        """Return the users that were changed, in the order in which they were first read."""
+        return [user for user in self._users.values() if user.changed]
+
+    def changes(self) -> dict[bytes, bytes | None]:
+        """Return what to write: the changed users, their new exclusions, the number of users."""
+        changes: dict[bytes, bytes | None] = {}
+        for user in self.changed():
+            user.state.exclusion_count = len(user.exclusions)
+            changes[user_key(user.user_id)] = user.state.encode()
+            for number, block in user.exclusions.changed_blocks().items():
+                changes[exclusion_key(user.user_id, number)] = block
+        users = self.stored_users + sum(user.is_new for user in self.changed())
+        changes[USERS_KEY] = users.to_bytes(8, "little")
+        return changes
+
+    def clear(self) -> None:
+        """Forget everything in hand: it was written, or it has to be done again."""
+        self._users.clear()
+        self.stored_users = _stored_users(self._store)
+
+    def _decode(self, user_id: str, encoded: bytes | None) -> User:
+        if encoded is None:
+            return User(user_id, UserState(), Exclusions(), is_new=True)
+        state = UserState.decode(encoded)
+        keys = exclusion_keys(user_id, state.exclusion_count)
+        return User(user_id, state, Exclusions.load(self._store.get_many(keys)), is_new=False)
+
+
+def _stored_users(store: UserStore) -> int:
+    return int.from_bytes(store.get(USERS_KEY) or b"", "little")

@@ -1,0 +1,127 @@
+"""Whose a data directory is: one group's, one worker's at a time."""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from streams.errors import ConfigurationError
+
+VERSION = 1
+IDENTITY_FILE = "identity.json"
+ADDRESS_FILE = "worker.json"
+LOCK_FILE = "lock"
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Who works in a data directory; never part of a checkpoint, which may move."""
+
+    version: int
+    group: str
+    worker_id: str
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where the worker of a data directory answers."""
+
+    host: str
+    port: int
+    pid: int
+
+
+@contextmanager
+def claim(directory: Path, group: str) -> Iterator[Identity]:
+    """Make the directory ours, for one process at a time; a new one gets an identity.
+
+    Raises ConfigurationError for a directory of another group, of a newer version, in use, or not writable.
+    """
+    if not directory.exists():
+        _make(directory)
+    identity = _read_identity(directory, group)
+    try:
+        lock = (directory / LOCK_FILE).open("a")
+    except OSError as error:
+        raise _unusable(directory, error) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise ConfigurationError(
+                f"another worker is running in {directory}; give this one its own: --set data_directory=..."
+            ) from None
+        if identity is None:
+            identity = Identity(VERSION, group, secrets.token_hex(4))
+            _write(directory / IDENTITY_FILE, identity)
+        yield identity
+
+
+@contextmanager
+def announce(directory: Path, host: str, port: int) -> Iterator[None]:
+    """Write where the worker of this directory answers, as long as it does."""
+    file = directory / ADDRESS_FILE
+    _write(file, Address(host, port, os.getpid()))
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def read_address(directory: Path) -> Address | None:
+    """Return where the worker of this directory answers; None if none is running."""
+    try:
+        return msgspec.json.decode((directory / ADDRESS_FILE).read_bytes(), type=Address)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True)
+    except OSError as error:
+        raise _unusable(directory, error) from None
+
+
+def _read_identity(directory: Path, group: str) -> Identity | None:
+    file = directory / IDENTITY_FILE
+    if not file.exists():
+        if any(path.name != LOCK_FILE for path in directory.iterdir()):
+            raise ConfigurationError(
+                f"{directory} is not empty and not a data directory of Freshet; "
+                "choose another: --set data_directory=..."
+            )
+        return None
+    try:
+        identity = msgspec.json.decode(file.read_bytes(), type=Identity)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigurationError(f"{file} cannot be read: {error}; restore or delete {directory}") from None
+    if identity.version > VERSION:
+        raise ConfigurationError(
+            f"{directory} was written by a newer Freshet (its version is {identity.version}, "
+            f"this one reads {VERSION}); upgrade, or choose another data_directory"
+        )
+    if identity.group != group:
+        raise ConfigurationError(
+            f"{directory} belongs to group {identity.group!r}, this worker is of {group!r}; "
+            "choose another data_directory, or the right group"
+        )
+    return identity
+
+
+def _write(file: Path, content: msgspec.Struct) -> None:
+    temporary = file.with_suffix(".part")
+    try:
+        temporary.write_bytes(msgspec.json.encode(content))
+        temporary.replace(file)
+    except OSError as error:
+        raise _unusable(file.parent, error) from None
+
+
+def _unusable(directory: Path, error: OSError) -> ConfigurationError:
+    return ConfigurationError(
+        f"cannot write to the data directory {directory}: {error.strerror}; "
+        "make room, or choose another: --set data_directory=..."
+    )

@@ -1,0 +1,107 @@
+"""Every Prometheus series that a worker exports: its name, its labels, its unit and its meaning."""
+
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from models.prequential import Prequential
+
+SECONDS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 30, 60, 300)
+STAGE_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5)
+CHUNK_EVENTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+
+
+class Metrics:
+    """The series of one worker, in a registry of their own."""
+
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry()
+        self._counted: dict[str, tuple[int, int, float]] = {}
+
+        def counter(name: str, meaning: str, *labels: str) -> Counter:
+            return Counter(f"freshet_{name}", meaning, labels, registry=registry)
+
+        def gauge(name: str, meaning: str, *labels: str) -> Gauge:
+            return Gauge(f"freshet_{name}", meaning, labels, registry=registry)
+
+        def histogram(name: str, meaning: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+            return Histogram(f"freshet_{name}", meaning, labels, registry=registry, buckets=buckets)
+
+        self.events = counter("events", "Valid events applied.", "topic", "action")
+        self.duplicates_skipped = counter(
+            "duplicates_skipped", "Redelivered events that were recognised.", "topic"
+        )
+        self.late_events = counter("late_events", "Events put behind newer ones of their user.", "topic")
+        self.dead_letters = counter("dead_letters", "Records refused.", "topic", "reason")
+        self.lists = counter("lists", "Lists acknowledged by the broker.")
+        self.event_to_list_seconds = histogram(
+            "event_to_list_seconds",
+            "From the record timestamp of the newest event in a list to the list acknowledged.",
+            SECONDS,
+        )
+        self.stage_seconds = histogram(
+            "stage_seconds",
+            "Seconds a chunk spends in decode, read, rank, publish, write, learn.",
+            STAGE_SECONDS,
+            "stage",
+        )
+        self.chunk_events = histogram("chunk_events", "Events worked on at once.", CHUNK_EVENTS)
+
+        prequential = ("variant", "scorer")
+        self.prequential_scored = counter(
+            "prequential_scored", "Events scored before they were learned.", *prequential
+        )
+        self.prequential_hits = counter(
+            "prequential_hits", "Of these, how often the item was among the first 10.", *prequential
+        )
+        self.prequential_ndcg_sum = counter(
+            "prequential_ndcg_sum", "Sum of NDCG@10 over the scored events.", *prequential
+        )
+        self.loss = gauge("loss", "Moving mean of the training loss, nats an event.", "part")
+
+        self.lost_to_retention = counter(
+            "lost_to_retention", "Records that the log dropped before they were applied."
+        )
+        self.consumer_lag_events = gauge(
+            "consumer_lag_events", "Offsets between the log's end and what is applied.", "topic", "partition"
+        )
+        self.consumer_lag_seconds = gauge(
+            "consumer_lag_seconds",
+            "Age of the newest applied record while there is lag.",
+            "topic",
+            "partition",
+        )
+        self.commit_age_seconds = gauge(
+            "commit_age_seconds",
+            "Age of the oldest event in hand that is not durable yet; 0 if there is none.",
+        )
+        self.model_version = gauge("model_version", "Steps that the ranker has learned.")
+        self.users = gauge("users", "Users in the partitions of this worker.")
+        self.items = gauge("items", "Items known.")
+        self.state_bytes = gauge("state_bytes", "Bytes of the users' state on disk, about.")
+        self.rebalances = counter("rebalances", "Assignments of partitions that ended.")
+        self.restore_seconds = histogram(
+            "restore_seconds", "From a partition's fence to its users restored.", SECONDS
+        )
+        self.build_info = gauge("build_info", "1; what is running.", "version", "python", "torch", "device")
+
+    def count_prequential(self, variant: str, sums: Mapping[str, Prequential]) -> None:
+        """Bring the prequential series up to the sums of every scorer."""
+        for scorer, sum_ in sums.items():
+            now = (sum_.scored, sum_.hits, sum_.ndcg_sum)
+            before = self._counted.get(scorer, (0, 0, 0.0))
+            series = (self.prequential_scored, self.prequential_hits, self.prequential_ndcg_sum)
+            for counter, new, old in zip(series, now, before, strict=True):
+                counter.labels(variant, scorer).inc(new - old)
+            self._counted[scorer] = now
+
+    def identify(self, device: str) -> None:
+        """Fill freshet_build_info."""
+        python = ".".join(map(str, sys.version_info[:3]))
+        self.build_info.labels(version("freshet"), python, version("torch"), device).set(1)
+
+    def render(self) -> bytes:
+        """Return the Prometheus text of every series."""
+        return generate_latest(self.registry)

@@ -1,0 +1,254 @@
+"""One partition's users: fenced, restored, changed in an overlay, made durable by one Kafka transaction.
+
+The order that makes it exact (docs/architecture.md has the argument):
+
+1. `open` starts a producer with this partition's transactional id. The broker fences every older owner and
+   aborts what it left open; only then is the changelog read to its end, into the store.
+2. Whoever works changes the overlay only.
+3. `commit` sends everything that the work brought (dead letters, lists, item ids, the changed users and the
+   next offset of each source) in one transaction, and after its commit writes the same users and offsets,
+   with the changelog position they reach, in one batch to the store.
+4. After any failure the overlay is dropped and the partition opened again.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from state import UserStore, encode_next, read_next
+from state.keys import NEXT_KEY, POSITION_KEY
+from state.overlay import Overlay
+from streams.errors import FreshetError
+
+TRANSACTION_TIMEOUT_MS = 10_000
+MAX_REQUEST_BYTES = 8 * 2**20  # a refused record of 1 MiB, with room
+RESTORE_POLL_MS = 50
+
+Row = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]  # key, value, headers
+
+log = logging.getLogger(__name__)
+
+
+class LostLogError(FreshetError):
+    """A source's log ends before what was applied of it: it was made anew, and nobody can go on from here."""
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """What one transaction carries: rows by topic and partition, changed users, next offsets."""
+
+    rows: dict[tuple[str, int], list[Row]] = field(default_factory=dict)
+    users: dict[bytes, bytes | None] = field(default_factory=dict)
+    next_offsets: dict[str, int] = field(default_factory=dict)
+
+    def add(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: list[tuple[str, bytes]] | None = None,
+    ) -> None:
+        """Add one record."""
+        self.rows.setdefault((topic, partition), []).append((key, value, headers or []))
+
+
+class Partition:
+    """The users of one partition number. Not safe for two commits at once; its lane never does that."""
+
+    def __init__(
+        self,
+        number: int,
+        open_store: Callable[[], UserStore],
+        *,
+        changelog: str,
+        group: str,
+        servers: list[str],
+    ) -> None:
+        self.number = number
+        self.next_offsets: dict[str, int] = {}
+        self.lost: dict[str, int] = {}  # topic -> records that retention took before they were applied
+        self._open_store = open_store
+        self._changelog = changelog
+        self._group = group
+        self._servers = servers
+        self._store: UserStore | None = None
+        self._overlay: Overlay | None = None
+        self._producer: AIOKafkaProducer | None = None
+
+    @property
+    def store(self) -> UserStore:
+        """The users' bytes."""
+        if self._store is None:
+            raise RuntimeError(f"partition {self.number} is not open")
+        return self._store
+
+    @property
+    def overlay(self) -> Overlay:
+        """The users in hand."""
+        if self._overlay is None:
+            raise RuntimeError(f"partition {self.number} is not open")
+        return self._overlay
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its store is open, so that users can be looked at."""
+        return self._overlay is not None
+
+    async def open(self, topics: Sequence[str]) -> int:
+        """Fence older owners, restore the store from the changelog, look where the sources' logs stand.
+
+        Returns the changelog records read; raises LostLogError.
+        """
+        await self._stop_producer()
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self._servers,
+            transactional_id=f"{self._group}-{self.number}",
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            acks="all",
+            linger_ms=0,
+            max_batch_size=2**20,
+            max_request_size=MAX_REQUEST_BYTES,
+        )
+        await self._producer.start()
+        if self._store is None:
+            self._store = await asyncio.to_thread(self._open_store)
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._servers,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            fetch_max_wait_ms=RESTORE_POLL_MS,
+        )
+        await consumer.start()
+        try:
+            restored = await self._restore(consumer, self._store)
+            self.next_offsets = read_next(self._store)
+            await self._compare_logs(consumer, topics)
+        finally:
+            await consumer.stop()
+        self._overlay = Overlay(self._store)
+        return restored
+
+    async def commit(self, outgoing: Outgoing) -> None:
+        """Make the changed users durable, with what goes out beside them, and clear the overlay.
+
+        Raises whatever the broker or the disk says; the partition must then be opened again.
+        """
+        if self._producer is None:
+            raise RuntimeError(f"partition {self.number} is not open")
+        next_offsets = {**self.next_offsets, **outgoing.next_offsets}
+        changes = {**outgoing.users, NEXT_KEY: encode_next(next_offsets)}
+        position = await self._transact(self._producer, outgoing, changes)
+        changes[POSITION_KEY] = position.to_bytes(8, "little")
+        await asyncio.to_thread(self.store.write, changes)
+        self.overlay.clear()
+        self.next_offsets = next_offsets
+
+    def drop(self) -> None:
+        """Forget what was changed and is not durable."""
+        if self._overlay is not None:
+            self._overlay.clear()
+
+    async def wipe(self) -> None:
+        """Forget the local copy: the next `open` restores all of it."""
+        if self._store is not None:
+            await asyncio.to_thread(self._store.wipe)
+
+    async def close(self) -> None:
+        """Leave the partition: stop its producer and close its store."""
+        await self._stop_producer()
+        store, self._store, self._overlay = self._store, None, None
+        if store is not None:
+            await asyncio.to_thread(store.close)
+
+    async def _transact(
+        self, producer: AIOKafkaProducer, outgoing: Outgoing, changes: Mapping[bytes, bytes | None]
+    ) -> int:
+        """Send everything in one transaction; return the changelog position behind its last record."""
+        await producer.begin_transaction()
+        try:
+            acknowledged = []
+            for (topic, partition), rows in outgoing.rows.items():
+                acknowledged += await _send(producer, topic, partition, rows)
+            users: list[Row] = [(key, value, []) for key, value in changes.items()]
+            batches = await _send(producer, self._changelog, self.number, users)
+            for future, _ in acknowledged:
+                await future
+            for future, count in batches:
+                end = (await future).offset + count
+        except BaseException:
+            # Whatever fails here is aborted by the next owner's fence, so the first error is the one to tell.
+            try:
+                await producer.abort_transaction()
+            except Exception as error:
+                log.debug("partition %d: abort failed as well: %r", self.number, error)
+            raise
+        await producer.commit_transaction()
+        return int(end)
+
+    async def _restore(self, consumer: AIOKafkaConsumer, store: UserStore) -> int:
+        """Read the changelog from where the store stands to its end."""
+        tp = TopicPartition(self._changelog, self.number)
+        consumer.assign([tp])
+        end = (await consumer.end_offsets([tp]))[tp]
+        position = int.from_bytes(store.get(POSITION_KEY) or b"", "little")
+        if position > end:
+            log.warning(
+                "partition %d: the store is at %d but %s ends at %d: the topic was made anew; "
+                "the store is wiped and restored",
+                *(self.number, position, self._changelog, end),
+            )
+            await asyncio.to_thread(store.wipe)
+            position = 0
+        consumer.seek(tp, position)
+        records = 0
+        while position < end:
+            for batch in (await consumer.getmany(tp, timeout_ms=RESTORE_POLL_MS)).values():
+                changes: dict[bytes, bytes | None] = {record.key: record.value for record in batch}
+                changes[POSITION_KEY] = (batch[-1].offset + 1).to_bytes(8, "little")
+                await asyncio.to_thread(store.write, changes)
+                records += len(batch)
+            position = await consumer.position(tp)
+        return records
+
+    async def _compare_logs(self, consumer: AIOKafkaConsumer, topics: Sequence[str]) -> None:
+        """Compare what was applied with what the sources' logs have."""
+        tps = [TopicPartition(topic, self.number) for topic in topics if topic in self.next_offsets]
+        starts, ends = await consumer.beginning_offsets(tps), await consumer.end_offsets(tps)
+        self.lost = {}
+        for tp in tps:
+            applied = self.next_offsets[tp.topic]
+            if applied > ends[tp]:
+                raise LostLogError(
+                    f"{tp.topic} ends at {ends[tp]} but is applied to {applied}: it was made anew; "
+                    f"use another group, or delete the topic {self._changelog} and the data directories"
+                )
+            if applied < starts[tp]:
+                self.lost[tp.topic] = starts[tp] - applied
+                self.next_offsets[tp.topic] = starts[tp]
+
+    async def _stop_producer(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+
+async def _send(
+    producer: AIOKafkaProducer, topic: str, partition: int, rows: Sequence[Row]
+) -> list[tuple[Any, int]]:
+    """Send the rows to one partition in as few batches as they fill; return (acknowledgement, count) each."""
+    sent: list[tuple[Any, int]] = []
+    batch = producer.create_batch()
+    for key, value, headers in rows:
+        if batch.append(timestamp=None, key=key, value=value, headers=headers) is None:
+            sent.append((await producer.send_batch(batch, topic, partition=partition), batch.record_count()))
+            batch = producer.create_batch()
+            batch.append(timestamp=None, key=key, value=value, headers=headers)
+    sent.append((await producer.send_batch(batch, topic, partition=partition), batch.record_count()))
+    return sent

@@ -1,0 +1,216 @@
+"""From interactions to lists: applies, scores before it learns, counts, ranks. Plain and synchronous.
+
+The worker and `freshet evaluate` drive the same `step`. It knows no Kafka and no Faust, only decoded records
+with their positions; it changes no store, only the overlay of a partition's users.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import numpy as np
+
+from models.catalog import Catalog, KeyCollision
+from models.counts import Counts
+from models.learner import Learner
+from models.prequential import BASELINES, Baselines, Prequential
+from models.ranking import Ranker, Scored
+from models.sources import History
+from state.overlay import Overlay, User
+from streams.events import ACTIONS, Interaction, RecommendationList, RecommendedItem, Refused
+from streams.settings import Settings
+
+SCORER = "freshet"
+OnRank = Callable[[int, str, int | None], None]  # number of the event, scorer, rank
+ACTION_CODES = {name: code for code, name in enumerate(ACTIONS)}
+_NOTHING = np.zeros(0, np.uint32)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One decoded record of a source: its position, and the interactions that it holds."""
+
+    topic: str
+    partition: int
+    offset: int
+    interactions: Sequence[Interaction]
+
+
+@dataclass(slots=True)
+class Step:
+    """What a step found besides the users that it changed."""
+
+    applied: dict[tuple[str, str], int] = field(default_factory=dict)  # (topic, action) -> events
+    late: dict[str, int] = field(default_factory=dict)  # topic -> events
+    refused: list[tuple[Record, Refused]] = field(default_factory=list)
+    new_item_ids: dict[int, str] = field(default_factory=dict)  # key -> id, not durable yet
+
+
+class Recommender:
+    """One worker's model over the users of all its partitions. Every call belongs to one thread."""
+
+    def __init__(self, settings: Settings, worker_id: str = "local") -> None:
+        self.settings = settings
+        self.worker_id = worker_id
+        self.catalog = Catalog()
+        self.counts = Counts()
+        self.ranker = Ranker(self.catalog, self.counts)
+        self.learner = Learner(self.ranker, device=settings.device, seed=settings.seed)
+        self.baselines = Baselines(self.catalog)
+        self.prequential = {scorer: Prequential() for scorer in (SCORER, *BASELINES)}
+        self.on_rank: OnRank | None = None
+        self.events = 0  # interactions that taught something, the number of the next one
+        self.variant = {"seen": "new", "nothing": "all", "purchased": "unpurchased"}[settings.exclude]
+        # (topic, partition) -> the offset after the last record that was counted and learned from. What comes
+        # again after a failure changes its user, whose overlay was dropped, but teaches nothing twice.
+        self.marks: dict[tuple[str, int], int] = {}
+        self._durable_ids = bytearray()  # 1 for the rows whose id every worker can look up
+        self._stream_time_ms: dict[int, int] = {}  # partition -> the newest event time
+
+    @property
+    def model_version(self) -> str:
+        """worker:steps, comparable within one worker."""
+        return f"{self.worker_id}:{self.learner.steps}"
+
+    def step(self, records: Sequence[Record], overlay: Overlay) -> Step:
+        """Apply records in order: score each event before it is learned, count it, put it in its history."""
+        step = Step()
+        overlay.load(line.user_id for record in records for line in record.interactions)
+        for record in records:
+            try:
+                rows = [self._admit(interaction) for interaction in record.interactions]
+            except KeyCollision as collision:
+                step.refused.append((record, Refused("item_id", f"item_id: {collision}")))
+                continue
+            mark = (record.topic, record.partition)
+            is_taught = record.offset < self.marks.get(mark, 0)
+            for line, (row, interaction) in enumerate(zip(rows, record.interactions, strict=True)):
+                self._apply(
+                    record, line, interaction, row, overlay.user(interaction.user_id), is_taught, step
+                )
+            if not is_taught:
+                self.marks[mark] = record.offset + 1
+        for event, rank in self.learner.flush_scores():
+            self._score(cast(int, event), SCORER, rank)
+        return step
+
+    def recommend(self, users: Iterable[User], partition: int) -> list[RecommendationList]:
+        """Rank for the users, for the time of their partition's stream; empty where nothing can be said."""
+        lists = []
+        for user in users:
+            now_ms = max(user.state.newest_time_ms, self._stream_time_ms.get(partition, 0))
+            query = self.ranker.query(self._history(user), now_ms)
+            items = [self._item(scored) for scored in self.ranker.top(query, self.settings.list_length)]
+            lists.append(
+                RecommendationList(
+                    user_id=user.user_id,
+                    made_at=time.time_ns() // 1_000_000,
+                    event_time=user.state.newest_time_ms,
+                    model_version=self.model_version,
+                    positions={topic: (partition, at) for topic, at in user.state.positions.items()},
+                    items=items,
+                )
+            )
+        return lists
+
+    def learn_item_ids(self, ids: Iterable[tuple[int, str]]) -> None:
+        """Take in item ids that are durable: the catalogue of other workers, or one's own of before."""
+        for key, item_id in ids:
+            row = self.catalog.admit_key(key, item_id)
+            self._mark_durable(row)
+
+    def item_id(self, key: int) -> str | None:
+        """Return the id of an item key, None if it was never heard of."""
+        row = self.catalog.row(key)
+        return self.catalog.item_id(row) if row >= 0 else None
+
+    def _admit(self, interaction: Interaction) -> int:
+        return self.catalog.admit(interaction.item_id)
+
+    def _apply(
+        self,
+        record: Record,
+        line: int,
+        interaction: Interaction,
+        row: int,
+        user: User,
+        is_taught: bool,
+        step: Step,
+    ) -> None:
+        key = self.catalog.key(row)
+        is_late = interaction.timestamp_ms < user.state.newest_time_ms
+        if not is_taught:
+            self._learn(record, interaction, row, user, is_late)
+        user.state.insert(
+            item_key=key,
+            action_code=ACTION_CODES[interaction.action],
+            time_ms=interaction.timestamp_ms,
+            topic=record.topic,
+            offset=record.offset,
+            line=line,
+            event_id=interaction.event_id,
+            history_length=self.settings.history_length,
+        )
+        if self._excludes(interaction):
+            user.exclusions.add(key)
+        user.changed = True
+        stream_time_ms = self._stream_time_ms.get(record.partition, 0)
+        self._stream_time_ms[record.partition] = max(stream_time_ms, interaction.timestamp_ms)
+        if not self._is_durable(row):
+            step.new_item_ids[key] = interaction.item_id
+        applied = (record.topic, interaction.action)
+        step.applied[applied] = step.applied.get(applied, 0) + 1
+        if is_late:
+            step.late[record.topic] = step.late.get(record.topic, 0) + 1
+
+    def _learn(self, record: Record, interaction: Interaction, row: int, user: User, is_late: bool) -> None:
+        """Test, then learn. A late event says what is popular, but nothing of what comes next."""
+        weight = self.settings.weight_of(interaction.action, record.topic)
+        if not is_late and not self._is_excluded(user, row):
+            history = self._history(user)
+            query = self.ranker.query(history, interaction.timestamp_ms)
+            self.learner.observe(query, row, weight, ticket=self.events)
+            for scorer, rank in self.baselines.test(history, row).items():
+                self._score(self.events, scorer, rank)
+        self.events += 1
+        self.counts.count(row, weight=weight)
+        self.baselines.learn(row)
+
+    def _history(self, user: User) -> History:
+        state = user.state
+        return History(
+            rows=self.catalog.rows(np.frombuffer(state.item_keys, np.uint64)),
+            actions=np.frombuffer(state.actions, np.uint8),
+            times_ms=np.frombuffer(state.times_ms, np.int64),
+            repeat_rows=self.catalog.rows(np.frombuffer(state.repeat_keys, np.uint64)),
+            repeat_counts=np.frombuffer(state.repeat_counts, np.float64),
+            repeat_times_ms=np.frombuffer(state.repeat_times_ms, np.int64),
+            excluded=user.exclusions.fingerprints if self.settings.exclude != "nothing" else _NOTHING,
+        )
+
+    def _score(self, event: int, scorer: str, rank: int | None) -> None:
+        self.prequential[scorer].add(rank)
+        if self.on_rank is not None:
+            self.on_rank(event, scorer, rank)
+
+    def _item(self, scored: Scored) -> RecommendedItem:
+        return RecommendedItem(
+            item_id=self.catalog.item_id(scored.row), score=scored.score, reasons=list(scored.reasons)
+        )
+
+    def _excludes(self, interaction: Interaction) -> bool:
+        """Whether what the user did excludes the item from their lists."""
+        exclude = self.settings.exclude
+        return exclude == "seen" or (exclude == "purchased" and interaction.action == "purchase")
+
+    def _is_excluded(self, user: User, row: int) -> bool:
+        return self.settings.exclude != "nothing" and user.exclusions.contains(self.catalog.key(row))
+
+    def _is_durable(self, row: int) -> bool:
+        return row < len(self._durable_ids) and self._durable_ids[row] == 1
+
+    def _mark_durable(self, row: int) -> None:
+        if row >= len(self._durable_ids):
+            self._durable_ids.extend(bytes(len(self.catalog) - len(self._durable_ids)))
+        self._durable_ids[row] = 1

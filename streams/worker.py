@@ -1,0 +1,284 @@
+"""The worker: builds everything, and hands it to Faust. The only place where all rooms meet."""
+
+import asyncio
+import logging
+import os
+import resource
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import faust
+import mode
+import torch
+import uvloop
+from faust.types import TP
+
+from state import RocksStore
+from streams import transport
+from streams.events import ACTIONS, InteractionDecoder
+from streams.identity import Identity, announce, claim
+from streams.item_ids import ItemIds
+from streams.lane import Lane
+from streams.metrics import Metrics
+from streams.partition import Partition
+from streams.recommender import Recommender
+from streams.settings import Settings
+from streams.topics import TopicLayout, verify_topics
+from streams.transaction import Tools
+from streams.web import WebServer
+
+MEASURE_SECONDS = 1.0
+SESSION_TIMEOUT_SECONDS = 6.0
+HEARTBEAT_SECONDS = 2.0
+REBALANCE_TIMEOUT_SECONDS = 20.0
+COMMIT_INTERVAL_SECONDS = 1.0
+BUFFERED_CHUNKS = 16
+
+log = logging.getLogger(__name__)
+
+
+def run_worker(settings: Settings) -> int:
+    """Run a worker until it is told to stop; return its exit code. Raises FreshetError if it cannot start."""
+    layout = verify_topics(settings)
+    directory = Path(settings.data_directory)
+    with claim(directory, settings.group) as identity:
+        asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+        runtime = Runtime(settings, layout, identity)
+        runtime.web.bind()
+        with announce(directory, settings.metrics_host, runtime.web.port):
+            return _execute(settings, runtime)
+
+
+def _execute(settings: Settings, runtime: "Runtime") -> int:
+    transport.install()
+    app = _app(settings, runtime)
+    runtime.app = app
+    worker = faust.Worker(
+        app,
+        runtime,
+        quiet=True,
+        override_logging=False,
+        redirect_stdouts=False,
+        loop=asyncio.new_event_loop(),
+    )
+    log.info("worker %s: http://%s:%d", runtime.identity.worker_id, settings.metrics_host, runtime.web.port)
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+class _App(faust.App):  # type: ignore[misc]
+    """Faust's app, which lets what is in hand become durable before it leaves its group."""
+
+    runtime: "Runtime"
+
+    async def on_stop(self) -> None:
+        await self.runtime.drain()
+        await super().on_stop()
+
+
+def _app(settings: Settings, runtime: "Runtime") -> _App:
+    app = _App(
+        settings.group,
+        broker=[f"kafka://{server}" for server in servers_of(settings)],
+        datadir=str(Path(settings.data_directory) / "faust"),
+        store="memory://",
+        env_prefix="FAUST_OF_FRESHET_",  # else it reads common names like BROKER_URL from the environment
+        key_serializer="raw",
+        value_serializer="raw",
+        web_enabled=False,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        topic_partitions=runtime.layout.partitions,
+        table_standby_replicas=1,  # the assignor that keeps the topics of a partition number together
+        stream_buffer_maxsize=BUFFERED_CHUNKS,
+        broker_session_timeout=SESSION_TIMEOUT_SECONDS,
+        broker_heartbeat_interval=HEARTBEAT_SECONDS,
+        broker_rebalance_timeout=REBALANCE_TIMEOUT_SECONDS,
+        broker_commit_interval=COMMIT_INTERVAL_SECONDS,
+    )
+    app.runtime = runtime
+    for name in settings.sources:
+        topic = app.topic(name, key_type=bytes, value_type=None, value_serializer="raw")
+        app.agent(topic, name=f"{name} to lanes")(runtime.deliver)
+    return app
+
+
+def servers_of(settings: Settings) -> list[str]:
+    """Return the bootstrap servers one by one."""
+    return [server.strip() for server in settings.bootstrap_servers.split(",") if server.strip()]
+
+
+class Runtime(mode.Service):  # type: ignore[misc]
+    """What lives beside Faust's app: the model's thread, a lane per partition number, the web server."""
+
+    app: _App
+
+    def __init__(self, settings: Settings, layout: TopicLayout, identity: Identity) -> None:
+        super().__init__()
+        self.settings = settings
+        self.layout = layout
+        self.identity = identity
+        self.metrics = Metrics()
+        torch.set_num_threads(1)
+        self.recommender = Recommender(settings, identity.worker_id)
+        self.metrics.identify(str(self.recommender.learner.device))
+        self.web = WebServer(settings.metrics_host, settings.metrics_port, self.metrics, self)
+        self.lanes: list[Lane] = []
+        self._thread = ThreadPoolExecutor(1, "model")
+        servers = servers_of(settings)
+        self._item_ids = ItemIds(settings.item_ids_topic, servers, self._learn_item_ids)
+        self._servers = servers
+        self._assigned: frozenset[int] | None = None
+
+    # Life.
+
+    async def on_start(self) -> None:
+        """Read what every worker reads, and begin to answer."""
+        consumer = self.app.consumer
+        consumer.before_revocation = self.drain
+        consumer.on_epoch = self._begin_epoch
+        self.lanes = [self._lane(number, consumer) for number in range(self.layout.partitions)]
+        await self.web.start()
+        await self._item_ids.start()
+        for lane in self.lanes:
+            lane.start()
+        self.add_future(self._measure())
+
+    async def on_stop(self) -> None:
+        """Leave the partitions, after Faust has left the group."""
+        await asyncio.gather(*(lane.close() for lane in self.lanes))
+        await self._item_ids.stop()
+        await self.web.stop()
+        self._thread.shutdown()
+
+    async def deliver(self, stream: Any) -> None:  # noqa: ANN401 - Faust has no types
+        """Hand every chunk of a source to the lane of its partition; never raises, never waits."""
+        async for chunk in stream:
+            self.lanes[chunk.partition].offer(chunk)
+
+    async def drain(self) -> None:
+        """Make durable what was applied, and take nothing more."""
+        await asyncio.gather(*(lane.drain() for lane in self.lanes))
+
+    def _lane(self, number: int, consumer: transport.ChunkConsumer) -> Lane:
+        tools = Tools(
+            self.settings,
+            self.recommender,
+            {name: InteractionDecoder(name, source) for name, source in self.settings.sources.items()},
+            self.metrics,
+        )
+        directory = Path(self.settings.data_directory) / "partitions" / str(number)
+        part = Partition(
+            number,
+            partial(RocksStore, directory),
+            changelog=self.settings.users_topic,
+            group=self.settings.group,
+            servers=self._servers,
+        )
+        return Lane(part, consumer, tools, self._thread, self._item_ids.catch_up)
+
+    def _begin_epoch(self, epoch: int, assignment: frozenset[TP]) -> None:
+        sources = self.settings.sources
+        assigned = frozenset(tp.partition for tp in assignment if tp.topic in sources)
+        if assigned != self._assigned:
+            self.metrics.rebalances.inc()
+            log.info("partitions %s are ours", sorted(assigned))
+        self._assigned = assigned
+        for lane in self.lanes:
+            if lane.number in assigned:
+                lane.begin(epoch)
+            else:
+                lane.park()
+
+    async def _learn_item_ids(self, ids: Any) -> None:  # noqa: ANN401
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._thread, self.recommender.learn_item_ids, ids)
+
+    # What it says of itself.
+
+    def readiness(self) -> str | None:
+        """None if every partition of ours is restored and committing, else what is wrong."""
+        if self._assigned is None:
+            return "no partitions were assigned yet"
+        for lane in self._owned():
+            if lane.readiness is not None:
+                return f"partition {lane.number}: {lane.readiness}"
+        return None
+
+    async def inspect_user(self, user_id: str) -> dict[str, Any] | None:
+        """Return a user's sequence, interest and positions."""
+        loop = asyncio.get_running_loop()
+        for lane in self._owned():
+            found = await loop.run_in_executor(self._thread, self._look_up, lane, user_id)
+            if found is not None:
+                return found
+        return None
+
+    async def inspect_worker(self) -> dict[str, Any]:
+        """Return partitions, lag, model, memory and digests."""
+        return {
+            "worker_id": self.identity.worker_id,
+            "group": self.settings.group,
+            "ready": self.readiness() or "ready",
+            "partitions": [lane.describe() for lane in self._owned()],
+            "model_version": self.recommender.model_version,
+            "items": len(self.recommender.catalog),
+            "memory_bytes": resident_bytes(),
+            "digests": {},
+        }
+
+    def _look_up(self, lane: Lane, user_id: str) -> dict[str, Any] | None:
+        user = lane.partition.overlay.peek(user_id) if lane.partition.is_open else None
+        if user is None:
+            return None
+        state = user.state
+        sequence = zip(state.item_keys, state.actions, state.times_ms, strict=True)
+        return {
+            "user_id": user_id,
+            "partition": lane.number,
+            "sequence": [
+                {
+                    "item_id": self.recommender.item_id(key),
+                    "action": ACTIONS[action],
+                    "timestamp": time_ms,
+                }
+                for key, action, time_ms in sequence
+            ],
+            "positions": {topic: [lane.number, offset] for topic, offset in state.positions.items()},
+        }
+
+    def _owned(self) -> list[Lane]:
+        return [lane for lane in self.lanes if lane.number in (self._assigned or ())]
+
+    async def _measure(self) -> None:
+        """Set the gauges once a second."""
+        while not self.should_stop:
+            owned = self._owned()
+            for lane in owned:
+                lane.measure(self.metrics)
+            open_lanes = [lane.partition for lane in owned if lane.partition.is_open]
+            self.metrics.commit_age_seconds.set(max((lane.pending_seconds for lane in owned), default=0.0))
+            self.metrics.users.set(sum(part.overlay.stored_users for part in open_lanes))
+            self.metrics.state_bytes.set(sum(part.store.approximate_bytes() for part in open_lanes))
+            self.metrics.items.set(len(self.recommender.catalog))
+            self.metrics.model_version.set(self.recommender.learner.steps)
+            self.metrics.count_prequential(self.recommender.variant, self.recommender.prequential)
+            if self.recommender.learner.loss is not None:
+                self.metrics.loss.labels("ranker").set(self.recommender.learner.loss)
+            await asyncio.sleep(MEASURE_SECONDS)
+
+
+def resident_bytes() -> int:
+    """Return the memory that this process holds now, where that can be known, else its peak."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024

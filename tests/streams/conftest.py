@@ -1,0 +1,84 @@
+"""Fixtures for tests that run workers on a real Kafka."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from streams.connection import consumer
+from streams.events import RecommendationList, decode_list
+from streams.guard import spawn_guarded
+from streams.settings import Settings
+from tests.streams.running import Shop, WorkerProcess
+
+
+@pytest.fixture
+def start_worker(
+    settings_file: Callable[[Settings], Path], tmp_path: Path
+) -> Iterator[Callable[..., WorkerProcess]]:
+    """Give a function that starts a worker; none survives the test."""
+    started: list[WorkerProcess] = []
+
+    def start(settings: Settings, data_directory: str | None = None) -> WorkerProcess:
+        if data_directory is not None:
+            settings = msgspec.structs.replace(settings, data_directory=data_directory)
+        log = tmp_path / f"worker-{len(started)}.log"
+        command = [sys.executable, "-m", "streams", "worker", "--config", str(settings_file(settings))]
+        worker = WorkerProcess(settings, spawn_guarded(command, stdout=log), log)
+        started.append(worker)
+        return worker
+
+    yield start
+    for worker in started:
+        worker.guarded.close()
+
+
+@pytest.fixture
+def read_topic() -> Callable[[Settings, str], list[Any]]:
+    """Give a function that reads the committed records of a topic from beginning to end."""
+
+    def read(settings: Settings, topic: str) -> list[Any]:
+        with consumer(settings) as reader:
+            from kafka import TopicPartition
+
+            partitions = [TopicPartition(topic, p) for p in reader.partitions_for_topic(topic) or ()]
+            reader.assign(partitions)
+            reader.seek_to_beginning(*partitions)
+            ends = reader.end_offsets(partitions)
+            records: list[Any] = []
+            while any(reader.position(tp) < ends[tp] for tp in partitions):
+                for batch in reader.poll(timeout_ms=200).values():
+                    records += batch
+            return records
+
+    return read
+
+
+@pytest.fixture
+def newest_lists(
+    read_topic: Callable[[Settings, str], Sequence[Any]],
+) -> Callable[[Settings], dict[str, RecommendationList]]:
+    """Give a function that returns every user's newest list."""
+
+    def newest(settings: Settings) -> dict[str, RecommendationList]:
+        records = read_topic(settings, settings.topics.recommendations)
+        return {record.key.decode(): decode_list(record.value) for record in records}
+
+    return newest
+
+
+@pytest.fixture
+def open_shop() -> Iterator[Callable[[Settings], Shop]]:
+    """Give a function that opens a shop, the oracle, over the topics of some settings."""
+    opened: list[Shop] = []
+
+    def open_(settings: Settings) -> Shop:
+        opened.append(Shop(settings))
+        return opened[-1]
+
+    yield open_
+    for shop in opened:
+        shop.close()

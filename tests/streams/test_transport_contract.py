@@ -1,0 +1,78 @@
+"""The internals of Faust, mode and aiokafka that the chunk transport leans on."""
+
+import inspect
+from importlib.metadata import version
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.subscription_state import TopicPartitionState
+from faust.transport.consumer import Consumer, ThreadDelegateConsumer
+from faust.transport.drivers import aiokafka as driver
+
+from streams import transport
+
+
+def source(of: object) -> str:
+    """Return the source text of a function."""
+    return inspect.getsource(of)  # type: ignore[arg-type]
+
+
+def test_the_versions_are_those_that_were_measured() -> None:
+    """Faust, mode and aiokafka are exactly the versions whose internals were read and tormented."""
+    assert version("faust-streaming") == "0.15.3"
+    assert version("mode-streaming") == "0.7.1"
+    assert version("aiokafka") == "0.14.0"
+
+
+def test_every_overridden_method_exists_in_faust() -> None:
+    """What the transport overrides is there to be overridden: nothing of it is silently never called."""
+    for name in (
+        "_new_consumer_thread",
+        "_filter_tps_with_pending_acks",
+        "_new_offset",
+        "on_partitions_revoked",
+        "perform_seek",
+        "_drain_messages",
+    ):
+        assert name in vars(transport.ChunkConsumer)
+        assert hasattr(driver.Consumer, name)
+    assert hasattr(driver.AIOKafkaConsumerThread, "_create_worker_consumer")
+
+
+def test_a_commit_asks_the_two_methods_that_make_commits_explicit() -> None:
+    """Faust's commit takes its partitions and offsets from the two methods that the transport overrides."""
+    assert "_filter_tps_with_pending_acks(" in source(Consumer.force_commit)
+    assert "self._new_offset(tp)" in source(Consumer._filter_committable_offsets)
+    assert "offset > committed" in source(Consumer._should_commit)
+
+
+def test_the_transport_takes_its_consumer_from_a_class_attribute() -> None:
+    """`install` has an effect: the driver creates whatever class stands in Transport.Consumer."""
+    assert "self.Consumer(" in source(driver.Transport.create_consumer)
+
+
+def test_the_fetch_wait_and_isolation_are_read_when_the_consumer_starts() -> None:
+    """Setting them after the construction of aiokafka's consumer, before its start, has an effect."""
+    start = source(AIOKafkaConsumer.start)
+    assert "self._fetch_max_wait_ms" in start
+    assert "self._isolation_level" in start
+
+
+async def test_positions_and_stable_offsets_are_kept_where_lag_reads_them() -> None:
+    """A partition's state in aiokafka has the position and the last stable offset that `lag` compares."""
+    state = TopicPartitionState(assignment=None)
+    assert state.lso is None
+    assert not state.has_valid_position
+    state.seek(7)
+    assert state.position == 7
+
+
+def test_calls_into_the_consumer_thread_have_the_expected_shape() -> None:
+    """Fetching and seeking go through the thread with the arguments that the transport gives."""
+    assert list(inspect.signature(driver.AIOKafkaConsumerThread.getmany).parameters) == [
+        "self",
+        "active_partitions",
+        "timeout",
+    ]
+    assert "partitions" in inspect.signature(ThreadDelegateConsumer.seek_wait).parameters
+    assert "seek_to_beginning" in vars(driver.AIOKafkaConsumerThread)
+    assert "_ensure_consumer" in vars(driver.AIOKafkaConsumerThread)
