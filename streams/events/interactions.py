@@ -7,7 +7,7 @@ import msgspec
 
 from streams.events.mapping import Field, compile_mapping
 from streams.events.reading import UNREADABLE, salvage, text_of
-from streams.events.refusal import Refused, shown
+from streams.events.refusal import Refused, shown, shown_key
 from streams.events.values import FIRST_MILLISECONDS, event_time_ms, finite, identifier
 from streams.settings import ActionName, Source
 
@@ -94,7 +94,9 @@ class InteractionDecoder:
         """Check what is shared by all lines, then each line."""
         user_id = identifier(found[0], self._mapping.user_id)
         if key != user_id.encode():
-            raise Refused("key", f"key: expected the text of the user id {shown(user_id)}, found {_key(key)}")
+            raise Refused(
+                "key", f"key: expected the text of the user id {shown(user_id)}, found {shown_key(key)}"
+            )
         if not self._in_lines:
             return [self._interaction(user_id, found, record_timestamp_ms)]
         interactions = []
@@ -154,7 +156,3 @@ def _refuse_retract(found: object, field: Field) -> None:
         if found is True:
             raise Refused(field.name, f"{field.path}: retracting an interaction is not supported yet")
         raise field.refuse("true or false", found)
-
-
-def _key(key: bytes | None) -> str:
-    return "no key" if key is None else shown(key.decode("utf-8", "backslashreplace"))

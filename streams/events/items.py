@@ -7,7 +7,7 @@ import msgspec
 
 from streams.events.mapping import Field
 from streams.events.reading import UNREADABLE, salvage, text_of
-from streams.events.refusal import Refused
+from streams.events.refusal import Refused, shown, shown_key
 from streams.events.values import identifier
 
 _ITEM_ID = Field("item_id", "item_id", ("item_id",), None)
@@ -55,17 +55,14 @@ def encode_item(item: ItemListed) -> bytes:
 
 def decode_item(key: bytes | None, value: bytes | None) -> ItemListed | ItemRemoved:
     """Read a record of the items topic, a null value removes; raises Refused."""
-    if key is None:
-        raise Refused("key", "key: expected the text of the item id, found no key")
     if value is None:
-        try:
-            return ItemRemoved(identifier(key.decode(), _KEY))
-        except UnicodeDecodeError:
-            raise Refused("key", "key: expected the text of an item id, found no UTF-8") from None
+        return ItemRemoved(_id_of(key))
     message = _read(value)
     item_id = identifier(message.item_id, _ITEM_ID)
     if key != item_id.encode():
-        raise Refused("key", f"key: expected the text of the item id {item_id!r}, found another")
+        raise Refused(
+            "key", f"key: expected the text of the item id {shown(item_id)}, found {shown_key(key)}"
+        )
     return ItemListed(
         item_id=item_id,
         title=message.title or "",
@@ -75,6 +72,13 @@ def decode_item(key: bytes | None, value: bytes | None) -> ItemListed | ItemRemo
         attributes=message.attributes or {},
         relations=message.relations or [],
     )
+
+
+def _id_of(key: bytes | None) -> str:
+    try:
+        return identifier(None if key is None else key.decode(), _KEY)
+    except UnicodeDecodeError:
+        raise Refused("key", "key: expected the text of an item id, found no UTF-8") from None
 
 
 def _read(value: bytes) -> _Message:

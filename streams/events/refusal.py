@@ -38,6 +38,11 @@ def shown(found: object) -> str:
     return str(found)
 
 
+def shown_key(key: bytes | None) -> str:
+    """Describe a record's key in a few words."""
+    return "no key" if key is None else shown(key.decode("utf-8", "backslashreplace"))
+
+
 def dead_letter_headers(
     refused: Refused, topic: str, partition: int, offset: int, timestamp_ms: int
 ) -> list[tuple[str, bytes]]:
