@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import secrets
 import subprocess
 import time
@@ -13,16 +14,20 @@ import msgspec
 import pytest
 
 from streams.broker import Broker, OwnedBroker, find_startable, running_broker
-from streams.settings import Settings, Source, Topics, load_settings
+from streams.settings import DEFAULT_BOOTSTRAP_SERVERS, ENVIRONMENT_PREFIX, Settings, Source, Topics
 
 if TYPE_CHECKING:
     from kafka.admin import KafkaAdminClient
 
+# Tests run on the Kafka that the environment names, if it does. No other setting around here is for them.
+BOOTSTRAP_SERVERS = os.environ.get("FRESHET_BOOTSTRAP_SERVERS", DEFAULT_BOOTSTRAP_SERVERS)
 NEEDS_KAFKA = {"broker", "start_broker"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let kafka-python read its own resources the way it does."""
+    """Let kafka-python read its own resources the way it does, and no setting of this shell reach a test."""
+    for name in [name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX)]:
+        del os.environ[name]
     config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
 
 
@@ -69,7 +74,7 @@ def process_state() -> Callable[[int], str]:
 @pytest.fixture(scope="session")
 def broker() -> Iterator[Broker]:
     """Give the session's real Kafka, started for the first test that asks for it."""
-    with running_broker(load_settings()) as running:
+    with running_broker(Settings(bootstrap_servers=BOOTSTRAP_SERVERS)) as running:
         yield running
 
 

@@ -41,13 +41,20 @@ def kafka_version(bootstrap_servers: str, timeout_seconds: float) -> str | None:
 
     A cluster that answers metadata requests but has no live broker counts as none.
     """
+    deadline = time.monotonic() + timeout_seconds
+    addresses = bootstrap_servers.split(",")
+    # Bare connections first: they fail at once; Kafka's client would leave a socket and a thread behind.
+    while not any(_accepts(address) for address in addresses):
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(0.05)
     # Imported late: `freshet broker --help` need not wait for it.
     from kafka.admin import KafkaAdminClient
     from kafka.errors import KafkaError
 
     try:
         with KafkaAdminClient(
-            bootstrap_servers=bootstrap_servers.split(","),
+            bootstrap_servers=addresses,
             bootstrap_timeout_ms=int(timeout_seconds * 1000),
             request_timeout_ms=int(timeout_seconds * 1000) + 1000,
             reconnect_backoff_max_ms=200,
@@ -63,14 +70,18 @@ def kafka_version(bootstrap_servers: str, timeout_seconds: float) -> str | None:
 def wait_until_answers(bootstrap_servers: str, has_ended: Callable[[], bool], timeout_seconds: float) -> bool:
     """Return whether a Kafka answers there in time; give up at once when has_ended says so."""
     deadline = time.monotonic() + timeout_seconds
-    host, _, port = bootstrap_servers.rpartition(":")
     while time.monotonic() < deadline and not has_ended():
-        # A bare connection first: it is refused at once, where a Kafka client would back off.
-        try:
-            socket.create_connection((host, int(port)), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-            continue
-        if kafka_version(bootstrap_servers, timeout_seconds=2):
+        if _accepts(bootstrap_servers) and kafka_version(bootstrap_servers, timeout_seconds=2):
             return True
+        time.sleep(0.05)
     return False
+
+
+def _accepts(address: str) -> bool:
+    """Whether somebody accepts connections at host:port."""
+    host, _, port = address.strip().rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=1).close()
+    except (OSError, ValueError):
+        return False
+    return True
