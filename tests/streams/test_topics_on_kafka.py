@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,6 +77,16 @@ def test_a_worker_learns_the_layout_and_creates_all_but_sources(
     renewed = verify_topics(settings)
     changed = {name for name, topic_id in renewed.topic_ids.items() if topic_id != layout.topic_ids[name]}
     assert changed == {settings.item_ids_topic}
+
+
+def test_workers_that_start_together_agree(settings_for: MakeSettings, admin: "KafkaAdminClient") -> None:
+    """Several workers that find nothing and create everything at the same moment see the same topics."""
+    settings = settings_for()
+    for name in settings.sources:
+        make(admin, name, 2)
+    with ThreadPoolExecutor(4) as together:
+        layouts = list(together.map(lambda _: verify_topics(settings), range(4)))
+    assert layouts == layouts[:1] * 4
 
 
 def test_sources_that_differ_stop_everything(settings_for: MakeSettings, admin: "KafkaAdminClient") -> None:
