@@ -83,7 +83,8 @@ class Lane:
         self._epoch = PARKED
         self._opened_epoch = 0
         self._stopped_epoch = 0
-        self._starts: dict[str, int | None] = {}  # where each topic's first fetch of the epoch began
+        self._begun: set[str] = set()  # topics that delivered in this epoch
+        self._starts: dict[str, int | None] = {}  # where the first fetch of each began, until that is checked
         self._wake = asyncio.Event()
         self._busy = asyncio.Lock()
         self._is_draining = False
@@ -104,6 +105,7 @@ class Lane:
             self._epoch = epoch
             self._is_draining = False
             self._merger.clear()
+            self._begun.clear()
             self._starts.clear()
             self.trouble = "restoring"
             self._wake.set()
@@ -118,7 +120,9 @@ class Lane:
         if not self._source.live(chunk.epoch):
             return
         self.begin(chunk.epoch)
-        self._starts.setdefault(chunk.topic, chunk.start)
+        if chunk.topic not in self._begun:
+            self._begun.add(chunk.topic)
+            self._starts[chunk.topic] = chunk.start
         self._merger.add(chunk.topic, chunk.records)
         if self._merger.pending(chunk.topic) >= HOLD_RECORDS:
             self._source.hold(chunk.topic, self.number)

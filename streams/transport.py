@@ -17,6 +17,7 @@ tests/streams/test_transport_contract.py pins each of them.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,9 @@ FETCH_TIMEOUT_SECONDS = 0.5
 PAUSE_SECONDS = 0.02  # between two looks when every partition is held or paused
 RETRY_SECONDS = 0.5
 DRAIN_TIMEOUT_SECONDS = 5.0  # well inside the rebalance timeout
+
+FRAMEWORK = logging.getLogger("faust.freshet")  # the life cycle that Faust logs of our classes
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,8 @@ class Chunk:
 
 
 class _ChunkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    logger = FRAMEWORK
+
     def _create_worker_consumer(self, transport: Any) -> Any:  # noqa: ANN401 - Faust has no types for these
         consumer = super()._create_worker_consumer(transport)
         # Both are read when the fetcher is created, in start().
@@ -63,6 +69,7 @@ class _ChunkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
     """Faust's consumer, delivering chunks and committing only what is said to be done."""
 
+    logger = FRAMEWORK
     before_revocation: Callable[[], Awaitable[None]] | None = None
     on_epoch: Callable[[int, frozenset[TP]], None] | None = None
 
@@ -147,7 +154,7 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
             if self.before_revocation is not None:
                 await asyncio.wait_for(self.before_revocation(), DRAIN_TIMEOUT_SECONDS)
         except TimeoutError:
-            self.log.warning("what was in flight did not finish in time: its next owner takes it over")
+            log.warning("what was in flight did not finish in time: its next owner takes it over")
         try:
             await super().on_partitions_revoked(revoked)
         finally:
@@ -218,7 +225,7 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
         try:
             await self._seek_all()
         except (KafkaError, TimeoutError) as error:
-            self.log.warning("cannot go back to the committed offsets yet, trying again: %r", error)
+            log.warning("cannot go back to the committed offsets yet, trying again: %r", error)
             await asyncio.sleep(RETRY_SECONDS)
             return False
         return True

@@ -38,6 +38,7 @@ COMMIT_INTERVAL_SECONDS = 1.0
 BUFFERED_CHUNKS = 16
 
 log = logging.getLogger(__name__)
+FRAMEWORK = logging.getLogger("faust.freshet")  # the life cycle that Faust logs of our classes
 
 
 def run_worker(settings: Settings) -> int:
@@ -64,6 +65,7 @@ def _execute(settings: Settings, runtime: "Runtime") -> int:
         redirect_stdouts=False,
         loop=asyncio.new_event_loop(),
     )
+    worker.spinner = None  # it writes to the terminal of whoever started us
     log.info("worker %s: http://%s:%d", runtime.identity.worker_id, settings.metrics_host, runtime.web.port)
     try:
         worker.execute_from_commandline()
@@ -75,6 +77,7 @@ def _execute(settings: Settings, runtime: "Runtime") -> int:
 class _App(faust.App):  # type: ignore[misc]
     """Faust's app, which lets what is in hand become durable before it leaves its group."""
 
+    logger = FRAMEWORK
     runtime: "Runtime"
 
     async def on_stop(self) -> None:
@@ -117,6 +120,7 @@ def servers_of(settings: Settings) -> list[str]:
 class Runtime(mode.Service):  # type: ignore[misc]
     """What lives beside Faust's app: the model's thread, a lane per partition number, the web server."""
 
+    logger = FRAMEWORK
     app: _App
 
     def __init__(self, settings: Settings, layout: TopicLayout, identity: Identity) -> None:

@@ -106,7 +106,7 @@ class Shop:
 
     def __post_init__(self) -> None:
         create_topics(self.settings)
-        self._producer = producer(self.settings)
+        self._producer = producer(self.settings, max_request_size=4 * 2**20)
         self.topics = dict(zip(("click", "purchase"), self.settings.sources, strict=True))
 
     def send(self, user_id: str, item_id: str, time_ms: int, action: str = "click") -> None:
