@@ -21,11 +21,12 @@ def worker(settings: Settings, log_level: str) -> int:
     """
     from streams.worker import run_worker  # torch and Faust take a second that --help should not
 
-    _log_to_stderr(log_level)
+    log_to_stderr(log_level)
     return run_worker(settings)
 
 
-def _log_to_stderr(level: str) -> None:
+def log_to_stderr(level: str) -> None:
+    """Log our own rooms at this level, others' warnings at most once in a while."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(_OnceInAWhile())
