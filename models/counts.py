@@ -49,15 +49,15 @@ class Counts:
         """Return int32[n], a view: every row that leads at some half-life, each once, in no order."""
         return self._pool[: self._pool_size]
 
-    def leaders(self, half_life: int) -> RowArray:
-        """Return int32[leaders], the leaders at the half-life of this index, unordered, -1 where none is."""
-        leaders: RowArray = self._leaders[half_life]
-        return leaders
+    @property
+    def leaders(self) -> RowArray:
+        """Return int32[H, leaders], a view: the leaders at each half-life, unordered, -1 where none is."""
+        return self._leaders
 
-    def leader_levels(self, half_life: int) -> LevelArray:
-        """Return float64[leaders], the levels of `leaders`, -inf where none is."""
-        levels: LevelArray = self._leader_levels[half_life]
-        return levels
+    @property
+    def leader_levels(self) -> LevelArray:
+        """Return float64[H, leaders], a view: the levels of `leaders`, -inf where there is none yet."""
+        return self._leader_levels
 
     def leads(self, row: int, half_life: int) -> bool:
         """Return whether a row is among the leaders at the half-life of this index."""
@@ -67,13 +67,12 @@ class Counts:
         """Return whether a row was ever counted."""
         return row < len(self._levels) and bool(self._levels[row, 0] > -np.inf)
 
-    def level(self, row: int, half_life: int) -> float:
-        """Return log2 of a row's count, plus what is the same for all rows; -inf if it was never counted."""
-        return float(self._levels[row, half_life])
+    def levels(self, rows: RowArray | int) -> LevelArray:
+        """Return float64[n, H], or [H]: log2 of the counts, plus what all rows have alike at a half-life.
 
-    def levels(self, rows: RowArray, half_life: int) -> LevelArray:
-        """Return float64[n], the level of every row."""
-        levels: LevelArray = self._levels[rows, half_life]
+        -inf for what was never counted.
+        """
+        levels: LevelArray = self._levels[rows]
         return levels
 
     def log2_shares(self, rows: RowArray) -> FeatureArray:
@@ -98,7 +97,7 @@ class Counts:
         places = self._places[row]
         inside = places >= 0
         self._leader_levels[self._lists[inside], places[inside]] = levels[inside]
-        for half_life in np.flatnonzero(~inside & (levels >= self._floors)).tolist():
+        for half_life in (~inside & (levels >= self._floors)).nonzero()[0].tolist():
             self._enter(half_life, row, float(levels[half_life]))
 
     def _enter(self, half_life: int, row: int, level: float) -> None:

@@ -5,15 +5,39 @@ from collections import deque
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx
 
 from models.ranking import Query, Ranker
 
 EVENTS_PER_STEP = 16
-LEARNING_RATE = 0.01
+LEARNING_RATE = 0.3
+# What a step forgets of the earlier gradients' size: after about a thousand steps, step sizes only adapt.
+_FORGETS = 0.001
+_SMALLEST_SQUARES = 0.01
 _LOSS_MOVES = 0.01
 _INITIAL_NOISE = 0.01
 
 Ticket = object
+
+
+class _OrderedSum(torch.autograd.Function):
+    """The sum over the first dimension of features times weights, added up one feature after the other."""
+
+    @staticmethod
+    def forward(context: FunctionCtx, features: Tensor, weights: Tensor) -> Tensor:
+        """Return [B, C] from features [F, B, C] and weights [F]."""
+        context.save_for_backward(features)
+        products = features * weights[:, None, None]  # [F, B, C]
+        total = products[0].clone()  # [B, C]
+        for product in products[1:]:
+            total += product
+        return total
+
+    @staticmethod
+    def backward(context: FunctionCtx, *gradients: Tensor) -> tuple[None, Tensor]:
+        """Return the gradient [F] of the weights from that of the sums [B, C]."""
+        (features,) = context.saved_tensors  # type: ignore[attr-defined]
+        return None, features.flatten(1) @ gradients[0].flatten()  # [F, B * C] @ [B * C]
 
 
 class LinearMixer(nn.Module):
@@ -26,14 +50,11 @@ class LinearMixer(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Return the scores [B, C] of features [F, B, C].
 
-        The products are added one feature after the other, each sum rounded by itself: so a score is the same
-        to the last bit whatever stands beside it in the batch, and candidates with equal features tie.
+        Every product and every partial sum is rounded by itself. So a score is the same to the last bit
+        whatever stands beside it in the batch, and candidates with equal features tie exactly.
         """
-        products = features * self.weights[:, None, None]  # [F, B, C]
-        total = products[0]  # [B, C]
-        for product in products[1:].unbind(0):
-            total = total + product
-        return total
+        scores: Tensor = _OrderedSum.apply(features, self.weights)
+        return scores
 
 
 class _Event:
@@ -53,20 +74,24 @@ class Learner:
 
     The weights stand still between two steps, so the forward pass of a step also gives the test ranks of its
     events: whatever is asked for in between, no event is scored by weights that have seen it.
+
+    The step is Adagrad's (Duchi, Hazan, Singer 2011, JMLR 12): each weight moves by its gradient over the
+    root of the sum of its squared gradients. Here that sum slowly forgets, so that weights follow a drift.
     """
 
     def __init__(self, ranker: Ranker, device: str = "auto", seed: int = 0) -> None:
+        """Start from the features' initial weights, with a little noise so that seeds show what is chance."""
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(device)
         self.steps = 0
-        self.loss: float | None = None
+        self.loss: float | None = None  # moving mean, None before the first target
         self._ranker = ranker
         noise = np.random.default_rng(seed).normal(0, _INITIAL_NOISE, len(ranker.weights))
         weights = ranker.weights + noise.astype(np.float32)
         self.mixer = LinearMixer(torch.from_numpy(weights).to(self.device))
+        self._squares = torch.zeros_like(self.mixer.weights.data)  # [F]
         self._publish()
-        self._optimizer = torch.optim.Adam(self.mixer.parameters(), lr=LEARNING_RATE, betas=(0.9, 0.99))
         self._waiting: list[_Event] = []
         self._scored = 0  # how many of the waiting have their rank
         self._ready: deque[tuple[Ticket, int | None]] = deque()
@@ -106,39 +131,40 @@ class Learner:
         features, mask = self._batch(events)  # [F, B, C], [B, C]
         scores = self.mixer(features)  # [B, C]
         self._rank(events[self._scored :], scores.detach()[self._scored :], mask[self._scored :])
-        known = [number for number, event in enumerate(events) if event.place is not None]
-        if known:
-            places = torch.tensor([event.place for event in events if event.place is not None]).to(
-                self.device
-            )
-            weights = torch.tensor([event.weight for event in events]).to(self.device)  # [B]
-            log_chances = torch.log_softmax(scores.masked_fill(~mask, -torch.inf), dim=1)  # [B, C]
-            losses = -log_chances[known, places]  # [targets]
-            loss = (losses * weights[known]).sum() / weights.sum()
-            self._optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            self._optimizer.step()
+        if any(event.place is not None for event in events):
+            self._descend(events, scores, mask)
             self._publish()
-            mean = float(losses.detach().mean())
-            self.loss = mean if self.loss is None else self.loss + _LOSS_MOVES * (mean - self.loss)
         self.steps += 1
         self._waiting = []
         self._scored = 0
 
+    def _descend(self, events: list[_Event], scores: Tensor, mask: Tensor) -> None:
+        """One step on the mean over all events of weight times log-loss; those without a target add none."""
+        known = [number for number, event in enumerate(events) if event.place is not None]
+        places = torch.tensor([events[number].place for number in known], device=self.device)  # [targets]
+        weights = torch.tensor([event.weight for event in events], device=self.device)  # [B]
+        log_chances = torch.log_softmax(scores.masked_fill(~mask, -torch.inf)[known], dim=1)  # [targets, C]
+        losses = -log_chances.gather(1, places[:, None])[:, 0]  # [targets, C] -> [targets]
+        loss = (losses * weights[known]).sum() / weights.sum()
+        (gradient,) = torch.autograd.grad(loss, [self.mixer.weights])  # [F]
+        with torch.no_grad():
+            self._squares.mul_(1.0 - _FORGETS).addcmul_(gradient, gradient)
+            self.mixer.weights.sub_(LEARNING_RATE * gradient / (self._squares + _SMALLEST_SQUARES).sqrt())
+        mean = float(losses.detach().mean())
+        self.loss = mean if self.loss is None else self.loss + _LOSS_MOVES * (mean - self.loss)
+
     def _batch(self, events: list[_Event]) -> tuple[Tensor, Tensor]:
         """Return features [F, B, C], padded with zeros, and a mask [B, C] of what is there."""
-        width = max(1, *(len(event.query.rows) for event in events))
-        features = torch.zeros(len(self._ranker.features), len(events), width)
-        mask = torch.zeros(len(events), width, dtype=torch.bool)
-        array = features.numpy()
+        sizes = np.array([len(event.query.rows) for event in events])
+        width = max(1, int(sizes.max()))
+        features = np.zeros((len(self._ranker.features), len(events), width), np.float32)
         for number, event in enumerate(events):
-            size = len(event.query.rows)
-            array[:, number, :size] = event.query.features.T  # [C, F] -> [F, C]
-            mask[number, :size] = True
-        return features.to(self.device), mask.to(self.device)
+            features[:, number, : sizes[number]] = event.query.features.T  # [C, F] -> [F, C]
+        mask = np.arange(width) < sizes[:, None]
+        return torch.from_numpy(features).to(self.device), torch.from_numpy(mask).to(self.device)
 
     def _rank(self, events: list[_Event], scores: Tensor, mask: Tensor) -> None:
-        """Append (ticket, rank) of events with scores [B, C]."""
+        """Make (ticket, rank) ready for events with scores [B, C]."""
         places = torch.tensor([event.place or 0 for event in events], device=self.device)  # [B]
         targets = scores.gather(1, places[:, None])  # [B, 1]
         ranks = (

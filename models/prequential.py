@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from models.catalog import Catalog, RowArray
-from models.counts import Counts
+from models.catalog import UNKNOWN, Catalog, RowArray
+from models.counts import Counts, LevelArray
+from models.exclusion import ExclusionFilter
 from models.sources import History
 
 CUTOFF = 10
@@ -67,6 +68,7 @@ class Baselines:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        self._exclusions = ExclusionFilter(catalog)
         self._counts = Counts(_HALF_LIVES, DEPTH)
 
     def learn(self, row: int) -> None:
@@ -75,60 +77,53 @@ class Baselines:
 
     def test(self, history: History, target_row: int) -> dict[str, int | None]:
         """Return the target's rank by scorer among all items but the excluded, None if it is too deep."""
-        if not self._counts.is_counted(target_row) or self._is_excluded(history, target_row):
+        counts = self._counts
+        counts.reserve(len(self._catalog))
+        if not counts.is_counted(target_row) or self._are_excluded([target_row], history)[0]:
             return dict.fromkeys(BASELINES)
-        above_by_list = [self._above(half_life, target_row) for half_life in range(len(_HALF_LIVES))]
-        ranks: dict[str, int | None] = {}
-        for scorer, half_life in zip((*RECENT, POPULARITY), range(len(_HALF_LIVES)), strict=True):
-            above = above_by_list[half_life]
-            ranks[scorer] = None if above is None else 1 + len(self._allowed(history, above))
-        ranks[REPEAT] = self._repeat_rank(history, target_row, above_by_list[_TIE_BREAK])
-        return ranks
+        target = counts.levels(target_row)  # [H]
+        is_above = counts.leader_levels >= target[:, None]  # [H, leaders]
+        self._break_ties(is_above, target)
+        lists, places = is_above.nonzero()
+        rows = counts.leaders[lists, places]
+        if len(history.excluded):
+            lists = lists[~self._are_excluded(rows, history)]
+        # The target is a leader above itself: its rank is 1 + the others.
+        ranks = np.bincount(lists, minlength=len(_HALF_LIVES)).tolist()
+        leads = [counts.leads(target_row, number) for number in range(len(_HALF_LIVES))]
+        tested = {
+            scorer: rank if is_leader else None
+            for scorer, rank, is_leader in zip((*RECENT, POPULARITY), ranks, leads, strict=True)
+        }
+        tested[REPEAT] = self._repeat_rank(history, target_row, float(target[_TIE_BREAK]), tested[RECENT[1]])
+        return tested
 
-    def _above(self, half_life: int, target_row: int) -> RowArray | None:
-        """Return int32[n], the other leaders at least as good as the target, None if it is no leader."""
-        if not self._counts.leads(target_row, half_life):
+    def _break_ties(self, is_above: NDArray[np.bool_], target: LevelArray) -> None:
+        """Take those out of the popular that are as popular as the target, but less so lately."""
+        ties = (self._counts.leader_levels[_FOR_EVER] == target[_FOR_EVER]).nonzero()[0]
+        recent = self._counts.levels(self._counts.leaders[_FOR_EVER, ties])[:, _TIE_BREAK]
+        is_above[_FOR_EVER, ties] = recent >= target[_TIE_BREAK]
+
+    def _repeat_rank(
+        self, history: History, target_row: int, target_level: float, recent_rank: int | None
+    ) -> int | None:
+        """Rank by the sum over the user's events of 1 / age, age 1 being the last; then by `recent_rank`."""
+        sums: dict[int, float] = {}
+        for age, row in enumerate(reversed(history.rows.tolist()), 1):
+            sums[row] = sums.get(row, 0.0) + 1.0 / age
+        sums.pop(UNKNOWN, None)
+        own = np.array(list(sums), np.int32)
+        scores = np.array(list(sums.values()))
+        is_allowed = ~self._are_excluded(own, history)
+        is_as_recent = self._counts.levels(own)[:, _TIE_BREAK] >= target_level
+        score = sums.get(target_row, 0.0)
+        if score:
+            is_above = (scores > score) | ((scores == score) & is_as_recent)
+            return int(np.count_nonzero(is_above & is_allowed))
+        if recent_rank is None:
             return None
-        leaders, levels = self._counts.leaders(half_life), self._counts.leader_levels(half_life)
-        target = self._counts.level(target_row, half_life)
-        above = leaders[levels >= target]
-        if half_life == _FOR_EVER:
-            is_tied = self._counts.levels(above, half_life) == target
-            recent = self._counts.level(target_row, _TIE_BREAK)
-            above = above[~is_tied | (self._counts.levels(above, _TIE_BREAK) >= recent)]
-        others: RowArray = above[above != target_row]
-        return others
+        # All own items come first, then the others as they rank by recent popularity.
+        return recent_rank + int(np.count_nonzero(is_allowed & ~is_as_recent))
 
-    def _repeat_rank(self, history: History, target_row: int, above: RowArray | None) -> int | None:
-        """Rank by sum over the user's events of 1 / age, age 1 being the last; then by recent popularity."""
-        known = history.rows >= 0
-        rows = history.rows[known]
-        scores: dict[int, float] = {}
-        for row, score in zip(rows.tolist(), _by_age(len(history.rows))[known].tolist(), strict=True):
-            scores[row] = scores.get(row, 0.0) + score
-        own = np.array(list(scores), np.int32)
-        target = scores.get(target_row, 0.0)
-        if target == 0.0:
-            if above is None:
-                return None
-            others = self._allowed(history, above[~np.isin(above, own)])
-            return 1 + len(self._allowed(history, own)) + len(others)
-        own_scores = np.array(list(scores.values()))
-        level = self._counts.level(target_row, _TIE_BREAK)
-        at_least = (own_scores > target) | (
-            (own_scores == target) & (self._counts.levels(own, _TIE_BREAK) >= level)
-        )
-        return len(self._allowed(history, own[at_least]))
-
-    def _allowed(self, history: History, rows: RowArray) -> RowArray:
-        if not len(history.excluded):
-            return rows
-        return rows[~np.isin(self._catalog.fingerprints[rows], history.excluded)]
-
-    def _is_excluded(self, history: History, row: int) -> bool:
-        return bool((history.excluded == self._catalog.fingerprints[row]).any())
-
-
-def _by_age(length: int) -> NDArray[np.float64]:
-    """Return float64[length], 1 / age of every event of a history, oldest first; the last one's age is 1."""
-    return 1.0 / np.arange(length, 0, -1)
+    def _are_excluded(self, rows: RowArray | list[int], history: History) -> NDArray[np.bool_]:
+        return self._exclusions.is_excluded(np.asarray(rows, np.int32), history.excluded)

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.catalog import Catalog, FingerprintArray, RowArray
+from models.catalog import Catalog, RowArray
 from models.counts import Counts, FeatureArray
+from models.exclusion import ExclusionFilter
 from models.popularity import Popularity
 from models.repeats import Repeats
 from models.sources import Candidates, History, Source
@@ -13,7 +14,6 @@ from models.sources import Candidates, History, Source
 __all__ = ["History", "Query", "Ranker", "Scored"]
 
 _FIRST_CAPACITY = 1024
-_MARKS = 1 << 16
 REASONS = 2
 
 
@@ -45,16 +45,19 @@ class Ranker:
     def __init__(self, catalog: Catalog, counts: Counts) -> None:
         sources: tuple[Source, ...] = (Popularity(counts), Repeats())
         self._catalog = catalog
+        self._counts = counts
         self._sources = sources
         self.features = tuple(feature for source in sources for feature in source.features)
         self.weights: FeatureArray = np.array([f.initial_weight for f in self.features], np.float32)
         self._places = np.zeros(_FIRST_CAPACITY, np.int32)
-        self._marks = np.zeros(_MARKS, np.bool_)
+        self._exclusions = ExclusionFilter(catalog)
 
     def query(self, history: History, now_ms: int) -> Query:
         """Return the allowed candidates of a user and their features, as of now; asking changes nothing."""
+        self._counts.reserve(len(self._catalog))
         rows = self._distinct(np.concatenate([s.candidates(history) for s in self._sources]))
-        rows = self._allowed(rows, history.excluded)
+        if len(history.excluded):
+            rows = rows[~self._exclusions.is_excluded(rows, history.excluded)]
         self._places[rows] = np.arange(len(rows), dtype=np.int32)
         candidates = Candidates(rows, self._places)
         features = np.zeros((len(self.features), len(rows)), np.float32)  # [F, C]
@@ -120,17 +123,3 @@ class Ranker:
         self._places[rows] = order
         distinct: RowArray = rows[self._places[rows] == order]
         return distinct
-
-    def _allowed(self, rows: RowArray, excluded: FingerprintArray) -> RowArray:
-        """Return the rows whose fingerprints are not excluded, at a cost that has no sorting in it."""
-        if not len(excluded) or not len(rows):
-            return rows
-        fingerprints = self._catalog.fingerprints[rows]
-        marked = excluded & np.uint32(_MARKS - 1)
-        self._marks[marked] = True
-        suspects = np.flatnonzero(self._marks[fingerprints & np.uint32(_MARKS - 1)])
-        self._marks[marked] = False
-        if not len(suspects):
-            return rows
-        forbidden = suspects[np.isin(fingerprints[suspects], excluded)]
-        return np.delete(rows, forbidden)

@@ -33,41 +33,36 @@ class Repeats:
     def candidates(self, history: History) -> RowArray:
         """Return what the user did last, and what they come back to, as far as it is known here."""
         rows = np.concatenate([history.rows, history.repeat_rows])
-        return rows[rows >= 0]
+        known: RowArray = rows[rows >= 0]
+        return known
 
     def describe(self, candidates: Candidates, history: History, now_ms: int, out: FeatureArray) -> None:
         """Write what each of the user's own items was to them, float32[8, C]."""
-        size = len(candidates.rows)
-        places, is_there = _placed(candidates, history.rows)
-        repeat_places, is_repeat_there = _placed(candidates, history.repeat_rows)
+        length, size = len(history.rows), len(candidates.rows)
+        rows = np.concatenate([history.rows, history.repeat_rows])
+        places = candidates.places(rows)  # [n + m]
+        places[rows < 0] = -1
+        sequence, repeats = places[:length], places[length:]
+        is_there, is_repeat_there = sequence >= 0, repeats >= 0
+        there, repeats_there = sequence[is_there], repeats[is_repeat_there]
         times_ms = np.full(size, -1, np.int64)  # -1: not an own item
-        times_ms[repeat_places] = history.repeat_times_ms[is_repeat_there]
-        times_ms[places] = history.times_ms[is_there]  # the newest is written last
-        own = np.flatnonzero(times_ms >= 0)  # [own]
+        times_ms[repeats_there] = history.repeat_times_ms[is_repeat_there]
+        times_ms[there] = history.times_ms[is_there]  # the newest is written last
+        own = (times_ms >= 0).nonzero()[0]  # [own]
         if not len(own):
             return
-        ages = np.arange(len(history.rows), 0, -1)[is_there]
-        counts = np.bincount(places, minlength=size)[own]
+        counts = np.bincount(there, minlength=size)[own]
+        recency = np.bincount(there, 1.0 / np.arange(length, 0, -1)[is_there], size)[own]
         decayed = np.zeros(size)
-        decayed[repeat_places] = history.repeat_counts[is_repeat_there]
+        decayed[repeats_there] = history.repeat_counts[is_repeat_there]
         out[0, own] = 1.0
-        out[1, own] = np.log(np.bincount(places, 1.0 / ages, size)[own] + _NO_RECENCY)
+        out[1, own] = np.log(recency + _NO_RECENCY)
         out[3, own] = np.log1p(counts)
         out[4, own] = np.log(decayed[own] + _NO_COUNT)
         out[5, own] = np.log1p(np.maximum(now_ms - times_ms[own], 0) / 1000.0) * _ELAPSED_SCALE
-        out[7, own] = _habit(len(history.rows), int(np.count_nonzero(counts)))
-        self._describe_last(candidates, history.rows, out)
-
-    def _describe_last(self, candidates: Candidates, rows: RowArray, out: FeatureArray) -> None:
-        """Write which item was the last, and how often each came after an earlier occurrence of it."""
-        if not len(rows) or rows[-1] < 0:
-            return
-        place = candidates.places(rows[-1:])
-        out[2, place[place >= 0]] = 1.0
-        after = np.flatnonzero(rows[:-1] == rows[-1]) + 1
-        if len(after):
-            followers, _ = _placed(candidates, rows[after])
-            out[6] = np.log1p(np.bincount(followers, minlength=len(candidates.rows)))
+        out[7, own] = _habit(length, int(np.count_nonzero(counts)))
+        if length and history.rows[-1] >= 0:
+            _describe_last(history.rows, sequence, out)
 
     def claims(self, row: int, values: FeatureArray) -> set[str]:
         """Comes back: at least twice among the user's last events. Recent: at least once."""
@@ -79,12 +74,14 @@ class Repeats:
         return claims
 
 
-def _placed(candidates: Candidates, rows: RowArray) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Return the places of those rows that are candidates, and a mask of which rows these are."""
-    places = candidates.places(rows)
-    # -1, an unknown item, would be read as the last row: what is unknown is no candidate.
-    is_there = (places >= 0) & (rows >= 0)
-    return places[is_there], is_there
+def _describe_last(rows: RowArray, places: NDArray[np.int32], out: FeatureArray) -> None:
+    """Write which item was the last, and how often each came right after an earlier occurrence of it."""
+    if places[-1] >= 0:
+        out[2, places[-1]] = 1.0
+    followers = places[1:][rows[:-1] == rows[-1]]
+    if len(followers):
+        followers = followers[followers >= 0]
+        out[6] = np.log1p(np.bincount(followers, minlength=out.shape[1]))
 
 
 def _habit(events: int, items: int) -> float:

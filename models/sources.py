@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from models.catalog import FingerprintArray, RowArray
 from models.counts import FeatureArray
 
+_NOWHERE = np.int32(-1)
+
 
 @dataclass(frozen=True, slots=True)
 class History:
@@ -44,7 +46,7 @@ class Candidates:
         if not len(self.rows):
             return np.full(len(rows), -1, np.int32)
         places = np.minimum(self._places[rows], len(self.rows) - 1)
-        return np.where(self.rows[places] == rows, places, np.int32(-1))
+        return np.where(self.rows[places] == rows, places, _NOWHERE)
 
 
 class Source(Protocol):

@@ -47,13 +47,13 @@ def test_leaders_are_those_of_a_full_sort_after_every_event() -> None:
     for row in np.minimum(random.geometric(0.06, 1500) - 1, 59).tolist():
         counts.count(row)
         for number in range(3):
-            levels[row, number] = counts.level(row, number)
-            leaders = counts.leaders(number)
+            levels[row, number] = counts.levels(row)[number]
+            leaders = counts.leaders[number]
             leaders = leaders[leaders >= 0]
             best = np.sort(levels[:, number])[::-1][: len(leaders)]
             np.testing.assert_array_equal(np.sort(levels[leaders, number])[::-1], best)
             assert len(leaders) == min(7, np.isfinite(levels[:, number]).sum())
-            stored = counts.leader_levels(number)
+            stored = counts.leader_levels[number]
             np.testing.assert_array_equal(stored[np.isfinite(stored)], levels[leaders, number])
 
 
@@ -62,8 +62,8 @@ def test_the_pool_is_the_union_of_the_leaders() -> None:
     counts = Counts(leaders=10)
     for row, weight in random_events(3, 4000, 300):
         counts.count(row, weight=weight)
-        leaders = np.concatenate([counts.leaders(number) for number in range(len(HALF_LIVES))])
-        assert sorted(counts.pool.tolist()) == sorted(set(leaders[leaders >= 0].tolist()))
+        leaders = counts.leaders[counts.leaders >= 0]
+        assert sorted(counts.pool.tolist()) == sorted(set(leaders.tolist()))
 
 
 def test_a_weight_is_that_many_events_at_once() -> None:
