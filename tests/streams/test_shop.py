@@ -96,7 +96,7 @@ def test_there_are_sessions(watched: tuple[Shop, list[Interaction]]) -> None:
 
 
 def _hits(shop: Shop, interactions: list[Interaction]) -> Counter[str]:
-    """Count what is among ten guesses made before: the popular, one's last, what follows, own topics' best."""
+    """Count what is among ten guesses made before: the popular, one's last, what follows, own tastes."""
     groups = {item.item_id: (item.categories[0], item.brand) for item in shop.catalog()}
     popular: Counter[str] = Counter()
     best: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
