@@ -33,13 +33,12 @@ class View:
     def _list(self, user_id: str, scene: Scene) -> RenderableType:
         shown, titles = scene.reader.shown[user_id], scene.sender.sent.titles
         last = scene.sender.sent.last[user_id]
-        lines = Text()
+        lines = Text(no_wrap=True, overflow="ellipsis")
         lines.append(f"{user_id}\n", style="bold")
         lines.append(f"{last.action} {titles.get(last.item_id, last.item_id)}\n\n", style="yellow")
         for place, item in enumerate(shown.now.items[:PLACES_SHOWN], 1):
-            lines.append(f"{place} {_moved(shown, place, item.item_id)} ")
-            lines.append(titles.get(item.item_id, item.item_id))
-            lines.append(f"  {', '.join(item.reasons)}\n", style="dim")
+            lines.append(f"{place} {_moved(shown, place, item.item_id)} {titles.get(item.item_id, '')}\n")
+            lines.append(f"    {', '.join(item.reasons)}\n", style="dim")
         return lines
 
 
