@@ -91,9 +91,14 @@ class Recommender:
                 )
             if not is_taught:
                 self.marks[mark] = record.offset + 1
-        for event, rank in self.learner.flush_scores():
+        for event, rank in self.learner.scored():
             self._score(cast(int, event), SCORER, rank)
         return step
+
+    def score_waiting(self) -> None:
+        """Score, without learning, the events that wait for their learner step: it may be long in coming."""
+        for event, rank in self.learner.flush_scores():
+            self._score(cast(int, event), SCORER, rank)
 
     def recommend(self, users: Iterable[User], partition: int) -> list[RecommendationList]:
         """Rank for the users, for the time of their partition's stream; empty where nothing can be said."""

@@ -272,6 +272,7 @@ class Runtime(mode.Service):  # type: ignore[misc]
             self.metrics.state_bytes.set(sum(part.store.approximate_bytes() for part in open_lanes))
             self.metrics.items.set(len(self.recommender.catalog))
             self.metrics.model_version.set(self.recommender.learner.steps)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self.recommender.score_waiting)
             self.metrics.count_prequential(self.recommender.variant, self.recommender.prequential)
             if self.recommender.learner.loss is not None:
                 self.metrics.loss.labels("ranker").set(self.recommender.learner.loss)
