@@ -27,10 +27,9 @@ class _OrderedSum(torch.autograd.Function):
     def forward(context: FunctionCtx, features: Tensor, weights: Tensor) -> Tensor:
         """Return [B, C] from features [F, B, C] and weights [F]."""
         context.save_for_backward(features)
-        products = features * weights[:, None, None]  # [F, B, C]
-        total = products[0].clone()  # [B, C]
-        for product in products[1:]:
-            total += product
+        total = features[0] * weights[0]  # [B, C]
+        for feature, weight in zip(features[1:], weights[1:], strict=True):
+            total += feature * weight
         return total
 
     @staticmethod
@@ -84,6 +83,8 @@ class Learner:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = torch.device(device)
+        # Waking a second thread costs more than all the arithmetic of a step.
+        torch.set_num_threads(1)
         self.steps = 0
         self.loss: float | None = None  # moving mean, None before the first target
         self._ranker = ranker

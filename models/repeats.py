@@ -17,15 +17,19 @@ _TWICE = np.float32(np.log1p(2))
 
 
 class Repeats:
-    """Candidates: the user's own items. Features: zero for every other item; `had` tells the two apart."""
+    """Candidates: the user's own items. Features: zero for every other item; `had` tells the two apart.
+
+    The initial weights expect that people come back, most of all to what they had last and often: where that
+    is wrong, some hundred events say so.
+    """
 
     features = (
-        Feature("had"),
-        Feature("log recency", reason=RECENT),
+        Feature("had", 4.0),
+        Feature("log recency", 0.5, RECENT),
         Feature("had last"),
         Feature("log count", reason=COMES_BACK),
-        Feature("log decayed count", reason=COMES_BACK),
-        Feature("log elapsed", reason=RECENT),
+        Feature("log decayed count", 0.3, COMES_BACK),
+        Feature("log elapsed", -1.5, RECENT),
         Feature("log followed", reason=COMES_BACK),
         Feature("habit", reason=COMES_BACK),
     )

@@ -1,0 +1,117 @@
+"""`freshet evaluate`: how good the lists would have been, on a log."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from models.prequential import BASELINES
+from streams.commands.options import configured, json_option, print_json
+from streams.commands.progress import progress
+from streams.errors import ConfigurationError
+from streams.evaluation import SLICES, Variant, evaluate_log
+from streams.events import Interaction
+from streams.logs import read_items, read_log, read_relations
+from streams.settings import Settings
+
+File = click.Path(path_type=Path, dir_okay=False)
+_TITLES = {"full": "whole log", "last15": "last 15 %", "last10": "last 10 %"}
+
+
+@click.command(epilog="Example: freshet evaluate events.csv.gz --variant new")
+@click.argument("log", type=File)
+@click.option("--items", type=File, help="JSON lines of items: says how much of the log they list.")
+@click.option("--relations", type=File, help="CSV head,relation,tail: says how much of the log they touch.")
+@click.option(
+    "--variant",
+    type=click.Choice(["all", "new"]),
+    default="all",
+    show_default=True,
+    help="new: what a user had before is neither recommended nor scored.",
+)
+@click.option("--limit", type=click.IntRange(1), help="Only so many interactions, from the beginning.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="In place of the setting `seed`.")
+@json_option
+@configured
+def evaluate(
+    settings: Settings,
+    log: Path,
+    items: Path | None,
+    relations: Path | None,
+    variant: Variant,
+    limit: int | None,
+    seed: int | None,
+    as_json: bool,
+) -> None:
+    """Take a LOG through the worker's own code: each event is predicted, scored, and only then learned.
+
+    Beside the model stand simple rules that are hard to beat, tested on the same events.
+    """
+    if seed is not None:
+        settings = msgspec.structs.replace(settings, seed=seed)
+    known = {}
+    if items is not None:
+        known["listed_share"] = {item.item_id for item in read_items(items)}
+    if relations is not None:
+        known["related_share"] = set(read_relations(relations))
+    coverage = _Coverage(read_log(log, limit), known)
+    with progress("evaluating", limit) as done:
+        evaluation = evaluate_log(coverage, settings, variant, on_progress=done)
+    if not evaluation.events:
+        raise ConfigurationError(f"{log} has a header but no interactions; name a log that has some")
+    report = {"log": str(log), **evaluation.report(), **coverage.shares()}
+    if as_json:
+        print_json(report)
+    else:
+        _print(report)
+
+
+class _Coverage:
+    """Passes interactions on, and counts those whose item something is known of."""
+
+    def __init__(self, interactions: Iterable[Interaction], known: dict[str, set[str]]) -> None:
+        self._interactions = interactions
+        self._known = known
+        self._events = 0
+        self._hits = dict.fromkeys(known, 0)
+
+    def __iter__(self) -> Iterator[Interaction]:
+        for interaction in self._interactions:
+            self._events += 1
+            for name, item_ids in self._known.items():
+                self._hits[name] += interaction.item_id in item_ids
+            yield interaction
+
+    def shares(self) -> dict[str, float]:
+        """Return the share of all events by name of what is known."""
+        return {name: hits / max(1, self._events) for name, hits in self._hits.items()}
+
+
+def _print(report: dict[str, Any]) -> None:
+    console = Console()
+    for part in SLICES:
+        table = Table(title=f"{_TITLES[part]}, variant {report['variant']}", title_justify="left")
+        table.add_column("")
+        rows = {"freshet": report[part]} | {name: report["heuristics"][name][part] for name in BASELINES}
+        best = {metric: max(values[metric] for values in rows.values()) for metric in report[part]}
+        for metric in best:
+            table.add_column(metric, justify="right")
+        for name, values in rows.items():
+            cells = [
+                f"[bold]{value:.4f}[/]" if value == best[metric] else f"{value:.4f}"
+                for metric, value in values.items()
+            ]
+            table.add_row(name.replace("_", " "), *cells)
+        console.print(table)
+    console.print(
+        f"{report['events']} events, {report['scored']} scored, {report['seen_share']:.1%} of these on items "
+        f"seen before. {report['events_per_second']:.0f} events/s, {report['cpu_seconds']:.0f} s of CPU, "
+        f"{report['peak_rss_bytes'] / 2**20:.0f} MiB, {report['device']}"
+    )
+    for name, of_what in (("listed_share", "is listed"), ("related_share", "has relations")):
+        if name in report:
+            console.print(f"of {report[name]:.1%} of the events the item {of_what}")
