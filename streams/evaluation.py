@@ -104,6 +104,7 @@ def evaluate_log(
             seen.add(item_id)
         ranks.grow(len(was_seen))
         step = recommender.step(records, overlay.users)
+        recommender.score_waiting()
         late += sum(step.late.values())
         overlay.write()
         if on_progress is not None:
