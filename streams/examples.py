@@ -1,0 +1,179 @@
+"""The examples log's records: what the events of one transaction teach, for the counters of all workers.
+
+A record is columnar: each user's history once, then the events in the order in which they were applied. On
+the wire it is 4 bytes of magic and version, a CRC-32 of the rest, and a zlib stream of MessagePack: lists of
+names, and the columns as little-endian bytes. Times and offsets are differences to the one before, and item
+keys are indexes into a table, because such columns compress well.
+"""
+
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+MAGIC = b"FXE"
+VERSION = 1
+LATE = 1  # flag of an event that was older than its user's newest
+_LEVEL = 6
+
+
+class CorruptExamplesError(Exception):
+    """The bytes are not a record of the examples log that this version reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One event: where it came from, what happened, and whose history came before it."""
+
+    topic: str
+    offset: int
+    item_key: int
+    action: int
+    time_ms: int
+    is_late: bool
+    user: int  # index of the user's history in the record
+
+
+@dataclass(slots=True)
+class ExampleHistory:
+    """What one user did before the first event of the record, oldest first, as far as counters look."""
+
+    user_hash: int
+    item_keys: list[int] = field(default_factory=list)
+    actions: list[int] = field(default_factory=list)
+    times_ms: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Examples:
+    """What one transaction of a partition taught. `spans` are the offsets it covers: topic -> (from, to)."""
+
+    worker_id: str
+    partition: int
+    spans: dict[str, tuple[int, int]] = field(default_factory=dict)
+    histories: list[ExampleHistory] = field(default_factory=list)
+    events: list[Example] = field(default_factory=list)
+
+
+def user_hash(group: str, user_id: str) -> int:
+    """Return the keyed 64-bit hash that stands for a user in the examples log; ids never do."""
+    digest = blake2b(user_id.encode(), digest_size=8, key=group.encode()[:64]).digest()
+    return int.from_bytes(digest, "little")
+
+
+class _Wire(msgspec.Struct, array_like=True, frozen=True):
+    worker_id: str
+    partition: int
+    topics: list[str]
+    spans: list[tuple[int, int]]
+    items: bytes  # uint64[I], the table of item keys
+    user_hashes: bytes  # uint64[U]
+    history_lengths: bytes  # uint16[U]
+    history_items: bytes  # uint32[H], indexes into items
+    history_actions: bytes  # uint8[H]
+    history_times: bytes  # int64[H], differences
+    users: bytes  # uint32[E]
+    topic_indexes: bytes  # uint8[E]
+    offsets: bytes  # int64[E], differences
+    event_items: bytes  # uint32[E]
+    actions: bytes  # uint8[E]
+    times: bytes  # int64[E], differences
+    flags: bytes  # uint8[E]
+
+
+def encode_examples(examples: Examples) -> bytes:
+    """Return the record's bytes."""
+    topics = sorted(examples.spans)
+    table: dict[int, int] = {}
+
+    def index(keys: Iterator[int]) -> bytes:
+        return np.array([table.setdefault(key, len(table)) for key in keys], "<u4").tobytes()
+
+    histories, events = examples.histories, examples.events
+    history_items = index(key for history in histories for key in history.item_keys)
+    event_items = index(event.item_key for event in events)
+    wire = _Wire(
+        worker_id=examples.worker_id,
+        partition=examples.partition,
+        topics=topics,
+        spans=[examples.spans[topic] for topic in topics],
+        items=np.array(list(table), "<u8").tobytes(),
+        user_hashes=np.array([history.user_hash for history in histories], "<u8").tobytes(),
+        history_lengths=np.array([len(history.item_keys) for history in histories], "<u2").tobytes(),
+        history_items=history_items,
+        history_actions=bytes(action for history in histories for action in history.actions),
+        history_times=_differences([time for history in histories for time in history.times_ms]),
+        users=np.array([event.user for event in events], "<u4").tobytes(),
+        topic_indexes=bytes(topics.index(event.topic) for event in events),
+        offsets=_differences([event.offset for event in events]),
+        event_items=event_items,
+        actions=bytes(event.action for event in events),
+        times=_differences([event.time_ms for event in events]),
+        flags=bytes(LATE if event.is_late else 0 for event in events),
+    )
+    body = zlib.compress(msgspec.msgpack.encode(wire), _LEVEL)
+    return MAGIC + bytes([VERSION]) + zlib.crc32(body).to_bytes(4, "little") + body
+
+
+def decode_examples(data: bytes) -> Examples:
+    """Read a record; raises CorruptExamplesError, which says what is wrong, for anything else."""
+    if data[:3] != MAGIC or len(data) < 8:
+        raise CorruptExamplesError("not a record of the examples log")
+    if data[3] != VERSION:
+        raise CorruptExamplesError(f"version {data[3]}; this Freshet reads version {VERSION}")
+    if zlib.crc32(data[8:]) != int.from_bytes(data[4:8], "little"):
+        raise CorruptExamplesError(f"the checksum does not match: its {len(data)} bytes are damaged")
+    try:
+        return _columns(msgspec.msgpack.decode(zlib.decompress(data[8:]), type=_Wire))
+    except (zlib.error, msgspec.DecodeError, IndexError, ValueError) as error:
+        raise CorruptExamplesError(f"its columns do not fit together: {error}") from None
+
+
+def _columns(wire: _Wire) -> Examples:
+    items = np.frombuffer(wire.items, "<u8").tolist()
+    lengths = np.frombuffer(wire.history_lengths, "<u2").tolist()
+    hashes = np.frombuffer(wire.user_hashes, "<u8").tolist()
+    history_items = [items[at] for at in np.frombuffer(wire.history_items, "<u4").tolist()]
+    history_times = _sums(wire.history_times)
+    if not len(history_items) == len(wire.history_actions) == len(history_times) == sum(lengths):
+        raise ValueError("histories of different lengths")
+    histories, start = [], 0
+    for hash_, length in zip(hashes, lengths, strict=True):
+        cut = slice(start, start + length)
+        histories.append(
+            ExampleHistory(hash_, history_items[cut], list(wire.history_actions[cut]), history_times[cut])
+        )
+        start += length
+    columns = zip(
+        wire.topic_indexes,
+        _sums(wire.offsets),
+        np.frombuffer(wire.event_items, "<u4").tolist(),
+        wire.actions,
+        _sums(wire.times),
+        wire.flags,
+        np.frombuffer(wire.users, "<u4").tolist(),
+        strict=True,
+    )
+    events = [
+        Example(wire.topics[topic], offset, items[item], action, time_ms, bool(flag & LATE), user)
+        for topic, offset, item, action, time_ms, flag, user in columns
+    ]
+    if any(event.user >= len(histories) for event in events):
+        raise ValueError("an event of a user that is not there")
+    spans: Mapping[str, tuple[int, int]] = dict(zip(wire.topics, wire.spans, strict=True))
+    return Examples(wire.worker_id, wire.partition, dict(spans), histories, events)
+
+
+def _differences(values: list[int]) -> bytes:
+    """Return int64[n] as bytes: the first value, then what each adds to the one before."""
+    return np.diff(np.array(values, "<i8"), prepend=np.int64(0)).astype("<i8").tobytes()
+
+
+def _sums(column: bytes) -> list[int]:
+    sums: NDArray[np.int64] = np.cumsum(np.frombuffer(column, "<i8"))
+    values: list[int] = sums.tolist()
+    return values

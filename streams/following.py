@@ -1,0 +1,113 @@
+"""Follows a topic of our own, all partitions, in no group: to its end when asked, and on from there."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+POLL_MS = 200
+BATCH_RECORDS = 5_000
+RETRY_SECONDS = 1.0
+PROGRESS_SECONDS = 5.0
+
+Take = Callable[[Sequence[ConsumerRecord]], Awaitable[None]]
+log = logging.getLogger(__name__)
+
+
+class LogFollower:
+    """Hands the committed records of a topic to `take`, each partition in order, again where `take` failed.
+
+    `positions` are the offsets to go on from; a partition without one is read from its beginning.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        partitions: int,
+        servers: list[str],
+        take: Take,
+        positions: Mapping[int, int] | None = None,
+    ) -> None:
+        self.topic = topic
+        self._tps = [TopicPartition(topic, number) for number in range(partitions)]
+        self._servers = servers
+        self._take = take
+        self._positions = dict(positions or {})
+        self._consumer: AIOKafkaConsumer | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._moved = asyncio.Condition()
+
+    async def start(self) -> dict[int, int]:
+        """Connect and stand at the positions. Return the first offset that each partition's log still has."""
+        consumer = self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._servers,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            fetch_max_wait_ms=POLL_MS,
+        )
+        await consumer.start()
+        consumer.assign(self._tps)
+        starts = await consumer.beginning_offsets(self._tps)
+        for tp in self._tps:
+            self._positions.setdefault(tp.partition, starts[tp])
+            consumer.seek(tp, self._positions[tp.partition])
+        return {tp.partition: start for tp, start in starts.items()}
+
+    async def catch_up(self, partitions: Iterable[int] | None = None) -> None:
+        """Wait until everything that these partitions have now was taken; say how far it is meanwhile."""
+        if self._consumer is None:
+            raise RuntimeError(f"{self.topic} is not followed yet: start() comes first")
+        if self._task is None:
+            self._task = asyncio.create_task(self._follow(), name=f"follow {self.topic}")
+        wanted = None if partitions is None else set(partitions)
+        tps = [tp for tp in self._tps if wanted is None or tp.partition in wanted]
+        ends = {tp.partition: end for tp, end in (await self._consumer.end_offsets(tps)).items()}
+        said = time.monotonic()
+        async with self._moved:
+            while missing := sum(max(end - self._positions[number], 0) for number, end in ends.items()):
+                if time.monotonic() - said > PROGRESS_SECONDS:
+                    said = time.monotonic()
+                    log.info("%s: %d records to go", self.topic, missing)
+                await self._moved.wait()
+
+    async def stop(self) -> None:
+        """Stop following."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        if self._consumer is not None:
+            await self._consumer.stop()
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self._take_next()
+            except asyncio.CancelledError:
+                raise
+            except Exception as error:
+                log.warning("%s cannot be followed right now: %r", self.topic, error)
+                self._seek_back()
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _take_next(self) -> None:
+        consumer = self._consumer
+        if consumer is None:
+            raise RuntimeError(f"{self.topic} is not followed")
+        fetched = await consumer.getmany(*self._tps, timeout_ms=POLL_MS, max_records=BATCH_RECORDS)
+        for tp, records in fetched.items():
+            await self._take(records)
+            self._positions[tp.partition] = records[-1].offset + 1
+        positions = {tp.partition: await consumer.position(tp) for tp in self._tps}
+        async with self._moved:
+            self._positions.update(positions)
+            self._moved.notify_all()
+
+    def _seek_back(self) -> None:
+        if self._consumer is not None:
+            for tp in self._tps:
+                self._consumer.seek(tp, self._positions[tp.partition])
