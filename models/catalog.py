@@ -1,6 +1,8 @@
 """Item ids, their keys, and the rows that stand for them in every array of this process."""
 
+from collections.abc import Mapping
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +25,21 @@ def item_key(item_id: str) -> int:
 
 
 class Catalog:
-    """The items known to this process, in the order in which they were admitted; grows while running."""
+    """The items known to this process, in the order in which they were admitted; grows while running.
+
+    An item may be known by its key alone for a while: what others did with it can be counted, but it cannot
+    be recommended before somebody says its id. A removed item keeps its row and is not recommended either.
+    """
 
     def __init__(self) -> None:
         self._rows: dict[int, int] = {}
-        self._ids: list[str] = []
+        self._ids: list[str | None] = []
         self._keys: KeyArray = np.zeros(_FIRST_CAPACITY, np.uint64)
         self._fingerprints: FingerprintArray = np.zeros(_FIRST_CAPACITY, np.uint32)
+        self._titles: dict[int, str] = {}
+        self._removed: set[int] = set()
+        self._nameless = 0
+        self._hidden: NDArray[np.bool_] = np.zeros(_FIRST_CAPACITY, np.bool_)
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -53,9 +63,42 @@ class Catalog:
         row = self._rows.get(key)
         if row is None:
             return self._append(key, item_id)
-        if self._ids[row] != item_id:
+        if self._ids[row] is None:
+            self._ids[row] = item_id
+            self._nameless -= 1
+            self._hidden[row] = row in self._removed
+        elif self._ids[row] != item_id:
             raise KeyCollision(f"items {self._ids[row]!r} and {item_id!r} have the same key {key:016x}")
         return row
+
+    def reserve_key(self, key: int) -> int:
+        """Return the row of a key, a new one without an id if it was unknown."""
+        row = self._rows.get(key)
+        return self._append(key, None) if row is None else row
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Return a copy: uint64[n] keys, the ids' UTF-8 bytes in a row, int32[n] their lengths, -1: no id."""
+        encoded = [None if item_id is None else item_id.encode() for item_id in self._ids]
+        lengths = [-1 if item_id is None else len(item_id) for item_id in encoded]
+        text = b"".join(item_id for item_id in encoded if item_id is not None)
+        return {
+            "keys": self.keys.copy(),
+            "ids": np.frombuffer(text, np.uint8),
+            "lengths": np.array(lengths, np.int32),
+            "removed": np.array(sorted(self._removed), np.int64),
+        }
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Admit the rows of a snapshot, in their order; this catalogue must be empty."""
+        if self._ids:
+            raise ValueError(f"a catalogue of {len(self._ids)} items cannot become another one")
+        text, start = arrays["ids"].tobytes(), 0
+        for key, length in zip(arrays["keys"].tolist(), arrays["lengths"].tolist(), strict=True):
+            end = start + max(length, 0)
+            self._append(key, None if length < 0 else text[start:end].decode())
+            start = end
+        for row in arrays["removed"].tolist():
+            self.remove(row)
 
     def row(self, key: int) -> int:
         """Return the row of a key, -1 if it is unknown."""
@@ -66,21 +109,50 @@ class Catalog:
         find = self._rows.get
         return np.array([find(key, UNKNOWN) for key in keys.tolist()], np.int32)
 
-    def item_id(self, row: int) -> str:
-        """Return the id of a row."""
+    def item_id(self, row: int) -> str | None:
+        """Return the id of a row, None while it is known by its key alone."""
         return self._ids[row]
+
+    def title(self, row: int) -> str | None:
+        """Return the title of a row, None if it was not listed with one."""
+        return self._titles.get(row)
+
+    def enlist(self, row: int, title: str | None) -> None:
+        """Take in what the catalogue says of a row: it may be recommended, under this title."""
+        self._removed.discard(row)
+        self._hidden[row] = self._ids[row] is None
+        if title is None:
+            self._titles.pop(row, None)
+        else:
+            self._titles[row] = title
+
+    def remove(self, row: int) -> None:
+        """Recommend a row no longer, until it is listed again."""
+        self._titles.pop(row, None)
+        self._removed.add(row)
+        self._hidden[row] = True
+
+    def recommendable(self, rows: RowArray) -> RowArray:
+        """Return those of int32[n] rows that may be recommended: they have an id and were not removed."""
+        if not self._removed and not self._nameless:
+            return rows
+        allowed: RowArray = rows[~self._hidden[rows]]
+        return allowed
 
     def key(self, row: int) -> int:
         """Return the key of a row."""
         return int(self._keys[row])
 
-    def _append(self, key: int, item_id: str) -> int:
+    def _append(self, key: int, item_id: str | None) -> int:
         row = len(self._ids)
         if row == len(self._keys):
             self._keys = np.concatenate([self._keys, np.zeros_like(self._keys)])
             self._fingerprints = np.concatenate([self._fingerprints, np.zeros_like(self._fingerprints)])
+            self._hidden = np.concatenate([self._hidden, np.zeros_like(self._hidden)])
         self._keys[row] = key
         self._fingerprints[row] = key & 0xFFFFFFFF
         self._rows[key] = row
         self._ids.append(item_id)
+        self._hidden[row] = item_id is None
+        self._nameless += item_id is None
         return row

@@ -8,6 +8,8 @@ catalogue nor on the age of the stream.
 """
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,8 @@ FeatureArray = NDArray[np.float32]
 
 HALF_LIVES = (30.0, 100.0, 300.0, 1500.0, 6000.0, math.inf)
 LEADERS = 100
+LOOK_BACK = 0
+"""How many events of a user's history these counts look at."""
 _FIRST_CAPACITY = 1024
 
 
@@ -43,6 +47,7 @@ class Counts:
         self._pool: RowArray = np.zeros(len(half_lives) * leaders, np.int32)
         self._pool_size = 0
         self._pool_places: dict[int, int] = {}
+        self._occurrences = np.zeros(_FIRST_CAPACITY, np.int64)
 
     @property
     def pool(self) -> RowArray:
@@ -80,16 +85,56 @@ class Counts:
         # (n, H) -> (H, n), contiguous along the rows
         return (self._levels[rows] - self._totals).T.astype(np.float32, order="C")
 
+    def occurrences(self, rows: int) -> NDArray[np.int64]:
+        """Return int64[rows], how many events each of the first rows had, whatever their weights."""
+        self.reserve(rows)
+        return self._occurrences[:rows]
+
+    def snapshot(self, rows: int) -> dict[str, NDArray[Any]]:
+        """Return a copy of everything that is known of the first rows, which are all there are."""
+        self.reserve(rows)
+        return {
+            "events": np.array([self.events]),
+            "totals": self._totals.copy(),
+            "levels": self._levels[:rows].copy(),
+            "occurrences": self._occurrences[:rows].copy(),
+            "leaders": self._leaders.copy(),
+            "leader_levels": self._leader_levels.copy(),
+            "floors": self._floors.copy(),
+            "pool": self.pool.copy(),
+        }
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Become what the snapshot was of. Raises ValueError for one of another shape."""
+        if arrays["leaders"].shape != self._leaders.shape:
+            raise ValueError(f"leaders of shape {arrays['leaders'].shape}, expected {self._leaders.shape}")
+        rows = len(arrays["levels"])
+        self.reserve(rows)
+        self.events = int(arrays["events"][0])
+        self._totals[:] = arrays["totals"]
+        self._levels[:rows] = arrays["levels"]
+        self._occurrences[:rows] = arrays["occurrences"]
+        self._leaders[:] = arrays["leaders"]
+        self._leader_levels[:] = arrays["leader_levels"]
+        self._floors[:] = arrays["floors"]
+        for half_life, place in zip(*(self._leaders >= 0).nonzero(), strict=True):
+            self._places[self._leaders[half_life, place], half_life] = place
+        self._pool_size = len(arrays["pool"])
+        self._pool[: self._pool_size] = arrays["pool"]
+        self._pool_places = {int(row): place for place, row in enumerate(arrays["pool"])}
+
     def reserve(self, size: int) -> None:
         """Make room for this many rows; by doubling, so that the cost of an event stays constant."""
         while len(self._levels) < size:
             self._levels = np.concatenate([self._levels, np.full_like(self._levels, -np.inf)])
             self._places = np.concatenate([self._places, np.full_like(self._places, -1)])
+            self._occurrences = np.concatenate([self._occurrences, np.zeros_like(self._occurrences)])
 
     def count(self, row: int, *, weight: float = 1.0) -> None:
         """Count one event of a row, as `weight` (above 0) events of weight 1 at the same moment."""
         self.reserve(row + 1)
         self.events += 1
+        self._occurrences[row] += 1
         increment = self._rates * self.events + math.log2(weight)
         np.logaddexp2(self._totals, increment, out=self._totals)
         levels = self._levels[row]

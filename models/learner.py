@@ -1,9 +1,12 @@
 """Online learning: a step of gradient descent every 16 events, on the log-loss of what happened next."""
 
 from collections import deque
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
@@ -17,7 +20,7 @@ _SMALLEST_SQUARES = 0.01
 _LOSS_MOVES = 0.01
 _INITIAL_NOISE = 0.01
 
-Ticket = object
+Ticket = int
 
 
 class _OrderedSum(torch.autograd.Function):
@@ -97,7 +100,7 @@ class Learner:
         self._scored = 0  # how many of the waiting have their rank
         self._ready: deque[tuple[Ticket, int | None]] = deque()
 
-    def observe(self, query: Query, target_row: int, weight: float, ticket: Ticket = None) -> None:
+    def observe(self, query: Query, target_row: int, weight: float, ticket: Ticket = 0) -> None:
         """Queue an event: what could have been recommended before it, what happened, and how much it counts.
 
         The sixteenth is followed by a step. A target that is not among the candidates has no rank and teaches
@@ -125,6 +128,48 @@ class Learner:
                 self._rank(waiting, self.mixer(features), mask)
             self._scored = len(self._waiting)
         return self.scored()
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Return a copy of the weights, of what steps remember, and of the events that wait for one."""
+        waiting = self._waiting
+        rows = [event.query.rows for event in waiting]
+        features = [event.query.features for event in waiting]  # [C, F] each
+        return {
+            "weights": self.mixer.weights.detach().cpu().numpy().copy(),
+            "squares": self._squares.cpu().numpy().copy(),
+            "steps": np.array([self.steps, self._scored]),
+            "loss": np.array([] if self.loss is None else [self.loss]),
+            "waiting_sizes": np.array([len(each) for each in rows], np.int64),
+            "waiting_rows": np.concatenate([np.zeros(0, np.int32), *rows]),
+            "waiting_features": np.concatenate(
+                [np.zeros((0, len(self._ranker.features)), np.float32), *features]
+            ),
+            "waiting_places": np.array([-1 if e.place is None else e.place for e in waiting], np.int64),
+            "waiting_weights": np.array([event.weight for event in waiting], np.float64),
+            "waiting_tickets": np.array([event.ticket for event in waiting], np.int64),
+        }
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Become what the snapshot was of. Raises ValueError for one of another number of features."""
+        if arrays["weights"].shape != tuple(self.mixer.weights.shape):
+            raise ValueError(f"{len(arrays['weights'])} weights, expected {len(self.mixer.weights)}")
+        with torch.no_grad():
+            self.mixer.weights.copy_(torch.from_numpy(arrays["weights"]))
+            self._squares.copy_(torch.from_numpy(arrays["squares"]))
+        self.steps, self._scored = (int(number) for number in arrays["steps"])
+        self.loss = float(arrays["loss"][0]) if len(arrays["loss"]) else None
+        ends = np.cumsum(arrays["waiting_sizes"])[:-1]
+        rows = np.split(arrays["waiting_rows"], ends)
+        features = np.split(arrays["waiting_features"], ends)
+        places = (None if place < 0 else place for place in arrays["waiting_places"].tolist())
+        columns = zip(
+            places, arrays["waiting_weights"].tolist(), arrays["waiting_tickets"].tolist(), strict=True
+        )
+        self._waiting = [
+            _Event(Query(rows[number], features[number]), place, weight, ticket)
+            for number, (place, weight, ticket) in enumerate(columns)
+        ]
+        self._publish()
 
     def _step(self) -> None:
         """Rank those that have no rank yet; from the same scores, descend the weighted mean log-loss."""

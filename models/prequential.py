@@ -1,7 +1,9 @@
 """Test-then-learn: what the ranks of a stream add up to, and the baselines tested beside the model."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,6 +76,14 @@ class Baselines:
     def learn(self, row: int) -> None:
         """Count an event, after it was tested."""
         self._counts.count(row)
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Return a copy of what was counted."""
+        return self._counts.snapshot(len(self._catalog))
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Become what the snapshot was of; raises ValueError for one of other baselines."""
+        self._counts.restore(arrays)
 
     def test(self, history: History, target_row: int) -> dict[str, int | None]:
         """Return the target's rank by scorer among all items but the excluded, None if it is too deep."""

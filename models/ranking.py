@@ -56,6 +56,7 @@ class Ranker:
         """Return the allowed candidates of a user and their features, as of now; asking changes nothing."""
         self._counts.reserve(len(self._catalog))
         rows = self._distinct(np.concatenate([s.candidates(history) for s in self._sources]))
+        rows = self._catalog.recommendable(rows)
         if len(history.excluded):
             rows = rows[~self._exclusions.is_excluded(rows, history.excluded)]
         self._places[rows] = np.arange(len(rows), dtype=np.int32)

@@ -15,6 +15,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from models.counts import LOOK_BACK
+from state.overlay import User
+
 MAGIC = b"FXE"
 VERSION = 1
 LATE = 1  # flag of an event that was older than its user's newest
@@ -63,6 +66,40 @@ def user_hash(group: str, user_id: str) -> int:
     """Return the keyed 64-bit hash that stands for a user in the examples log; ids never do."""
     digest = blake2b(user_id.encode(), digest_size=8, key=group.encode()[:64]).digest()
     return int.from_bytes(digest, "little")
+
+
+class ExamplesRecorder:
+    """Gathers what the events of a transaction teach; a user's history is that before their first event."""
+
+    def __init__(self, group: str, worker_id: str, partition: int) -> None:
+        self._group = group
+        self._examples = Examples(worker_id, partition)
+        self._users: dict[str, int] = {}
+
+    def add(self, user: User, topic: str, offset: int, item_key: int, action: int, time_ms: int) -> None:
+        """Record an event before it is put into the user's history."""
+        number = self._users.get(user.user_id)
+        if number is None:
+            number = self._users[user.user_id] = len(self._users)
+            self._examples.histories.append(_history(user, user_hash(self._group, user.user_id)))
+        is_late = time_ms < user.state.newest_time_ms
+        self._examples.events.append(Example(topic, offset, item_key, action, time_ms, is_late, number))
+
+    def close(self, spans: Mapping[str, tuple[int, int]]) -> bytes | None:
+        """Return the record's bytes, for the offsets that it covers; None if nothing was taught."""
+        if not self._examples.events:
+            return None
+        self._examples.spans = dict(spans)
+        return encode_examples(self._examples)
+
+
+def _history(user: User, hash_: int) -> ExampleHistory:
+    """Return the last LOOK_BACK events of a user."""
+    start = max(len(user.state) - LOOK_BACK, 0)
+    state = user.state
+    return ExampleHistory(
+        hash_, list(state.item_keys[start:]), list(state.actions[start:]), list(state.times_ms[start:])
+    )
 
 
 class _Wire(msgspec.Struct, array_like=True, frozen=True):

@@ -15,6 +15,8 @@ VERSION = 1
 IDENTITY_FILE = "identity.json"
 ADDRESS_FILE = "worker.json"
 LOCK_FILE = "lock"
+PARTITIONS = "partitions"
+CHECKPOINTS = "checkpoints"
 
 
 class Identity(msgspec.Struct, frozen=True):

@@ -61,6 +61,13 @@ class Metrics:
         )
         self.loss = gauge("loss", "Moving mean of the training loss, nats an event.", "part")
 
+        self.skipped_learning = counter(
+            "skipped_learning", "Events that a crash kept the ranker from learning; they were counted."
+        )
+        self.examples_counted = counter("examples_counted", "Events counted from the examples log.")
+        self.examples_missed = counter(
+            "examples_missed", "Records of the examples log that could not be read, and were passed over."
+        )
         self.lost_to_retention = counter(
             "lost_to_retention", "Records that the log dropped before they were applied."
         )

@@ -7,7 +7,6 @@ with their positions; it changes no store, only the overlay of a partition's use
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 import numpy as np
 
@@ -18,7 +17,16 @@ from models.prequential import BASELINES, Baselines, Prequential
 from models.ranking import Ranker, Scored
 from models.sources import History
 from state.overlay import Overlay, User
-from streams.events import ACTIONS, Interaction, RecommendationList, RecommendedItem, Refused
+from streams.events import (
+    ACTIONS,
+    ActionName,
+    Interaction,
+    ItemListed,
+    RecommendationList,
+    RecommendedItem,
+    Refused,
+)
+from streams.examples import Examples, ExamplesRecorder
 from streams.settings import Settings
 
 SCORER = "freshet"
@@ -47,6 +55,17 @@ class Step:
     new_item_ids: dict[int, str] = field(default_factory=dict)  # key -> id, not durable yet
 
 
+@dataclass(frozen=True, slots=True)
+class _Event:
+    """One interaction on its way: where in which record, its item's row, whether it was counted before."""
+
+    record: Record
+    line: int
+    interaction: Interaction
+    row: int
+    is_taught: bool
+
+
 class Recommender:
     """One worker's model over the users of all its partitions. Every call belongs to one thread."""
 
@@ -65,16 +84,22 @@ class Recommender:
         # (topic, partition) -> the offset after the last record that was counted and learned from. What comes
         # again after a failure changes its user, whose overlay was dropped, but teaches nothing twice.
         self.marks: dict[tuple[str, int], int] = {}
-        self._durable_ids = bytearray()  # 1 for the rows whose id every worker can look up
-        self._stream_time_ms: dict[int, int] = {}  # partition -> the newest event time
+        self.examples_positions: dict[int, int] = {}  # partition of the examples log -> where to go on
+        self.durable_ids = bytearray()  # 1 for the rows whose id every worker can look up
+        self.stream_time_ms: dict[int, int] = {}  # partition -> the newest event time
 
     @property
     def model_version(self) -> str:
         """worker:steps, comparable within one worker."""
         return f"{self.worker_id}:{self.learner.steps}"
 
-    def step(self, records: Sequence[Record], overlay: Overlay) -> Step:
-        """Apply records in order: score each event before it is learned, count it, put it in its history."""
+    def step(
+        self, records: Sequence[Record], overlay: Overlay, recorder: ExamplesRecorder | None = None
+    ) -> Step:
+        """Apply records in order: score each event before it is learned, count it, put it in its history.
+
+        `recorder` takes down what every event teaches, for the other workers.
+        """
         step = Step()
         overlay.load(line.user_id for record in records for line in record.interactions)
         for record in records:
@@ -86,25 +111,24 @@ class Recommender:
             mark = (record.topic, record.partition)
             is_taught = record.offset < self.marks.get(mark, 0)
             for line, (row, interaction) in enumerate(zip(rows, record.interactions, strict=True)):
-                self._apply(
-                    record, line, interaction, row, overlay.user(interaction.user_id), is_taught, step
-                )
+                event = _Event(record, line, interaction, row, is_taught)
+                self._apply(event, overlay.user(interaction.user_id), step, recorder)
             if not is_taught:
                 self.marks[mark] = record.offset + 1
-        for event, rank in self.learner.scored():
-            self._score(cast(int, event), SCORER, rank)
+        for number, rank in self.learner.scored():
+            self._score(number, SCORER, rank)
         return step
 
     def score_waiting(self) -> None:
         """Score, without learning, the events that wait for their learner step: it may be long in coming."""
-        for event, rank in self.learner.flush_scores():
-            self._score(cast(int, event), SCORER, rank)
+        for number, rank in self.learner.flush_scores():
+            self._score(number, SCORER, rank)
 
     def recommend(self, users: Iterable[User], partition: int) -> list[RecommendationList]:
         """Rank for the users, for the time of their partition's stream; empty where nothing can be said."""
         lists = []
         for user in users:
-            now_ms = max(user.state.newest_time_ms, self._stream_time_ms.get(partition, 0))
+            now_ms = max(user.state.newest_time_ms, self.stream_time_ms.get(partition, 0))
             query = self.ranker.query(self._history(user), now_ms)
             items = [self._item(scored) for scored in self.ranker.top(query, self.settings.list_length)]
             lists.append(
@@ -118,6 +142,31 @@ class Recommender:
                 )
             )
         return lists
+
+    def count_examples(self, examples: Examples) -> tuple[int, int]:
+        """Count what another's transaction taught, and our own of before a crash, each event once.
+
+        Returns the events counted, and how many of them a crash kept our ranker from learning.
+        """
+        counted = 0
+        before = {topic: self.marks.get((topic, examples.partition), 0) for topic in examples.spans}
+        for event in examples.events:
+            if event.offset >= before[event.topic]:
+                row = self.catalog.reserve_key(event.item_key)
+                self.counts.count(row, weight=self._weight(ACTIONS[event.action], event.topic))
+                self.baselines.learn(row)
+                counted += 1
+        for topic, (_, end) in examples.spans.items():
+            self.marks[topic, examples.partition] = max(before[topic], end)
+        return counted, counted if examples.worker_id == self.worker_id else 0
+
+    def enlist(self, item: ItemListed) -> None:
+        """Take in what the catalogue says of an item."""
+        self.catalog.enlist(self.catalog.admit(item.item_id), item.title)
+
+    def delist(self, item_id: str) -> None:
+        """Recommend an item no longer: the catalogue removed it."""
+        self.catalog.remove(self.catalog.admit(item_id))
 
     def learn_item_ids(self, ids: Iterable[tuple[int, str]]) -> None:
         """Take in item ids that are durable: the catalogue of other workers, or one's own of before."""
@@ -133,35 +182,29 @@ class Recommender:
     def _admit(self, interaction: Interaction) -> int:
         return self.catalog.admit(interaction.item_id)
 
-    def _apply(
-        self,
-        record: Record,
-        line: int,
-        interaction: Interaction,
-        row: int,
-        user: User,
-        is_taught: bool,
-        step: Step,
-    ) -> None:
-        key = self.catalog.key(row)
+    def _apply(self, event: _Event, user: User, step: Step, recorder: ExamplesRecorder | None) -> None:
+        record, interaction, row = event.record, event.interaction, event.row
+        key, action = self.catalog.key(row), ACTION_CODES[interaction.action]
+        if recorder is not None:
+            recorder.add(user, record.topic, record.offset, key, action, interaction.timestamp_ms)
         is_late = interaction.timestamp_ms < user.state.newest_time_ms
-        if not is_taught:
+        if not event.is_taught:
             self._learn(record, interaction, row, user, is_late)
         user.state.insert(
             item_key=key,
-            action_code=ACTION_CODES[interaction.action],
+            action_code=action,
             time_ms=interaction.timestamp_ms,
             topic=record.topic,
             offset=record.offset,
-            line=line,
+            line=event.line,
             event_id=interaction.event_id,
             history_length=self.settings.history_length,
         )
         if self._excludes(interaction):
             user.exclusions.add(key)
         user.changed = True
-        stream_time_ms = self._stream_time_ms.get(record.partition, 0)
-        self._stream_time_ms[record.partition] = max(stream_time_ms, interaction.timestamp_ms)
+        stream_time_ms = self.stream_time_ms.get(record.partition, 0)
+        self.stream_time_ms[record.partition] = max(stream_time_ms, interaction.timestamp_ms)
         if not self._is_durable(row):
             step.new_item_ids[key] = interaction.item_id
         applied = (record.topic, interaction.action)
@@ -199,9 +242,19 @@ class Recommender:
         if self.on_rank is not None:
             self.on_rank(event, scorer, rank)
 
+    def _weight(self, action: ActionName, topic: str) -> float:
+        """Return what an event counts; 1 for one of a topic that is not configured any more."""
+        return self.settings.weight_of(action, topic) if topic in self.settings.sources else 1.0
+
     def _item(self, scored: Scored) -> RecommendedItem:
+        item_id = self.catalog.item_id(scored.row)
+        if item_id is None:
+            raise RuntimeError(f"row {scored.row} was ranked, but nobody has said its id")
         return RecommendedItem(
-            item_id=self.catalog.item_id(scored.row), score=scored.score, reasons=list(scored.reasons)
+            item_id=item_id,
+            score=scored.score,
+            title=self.catalog.title(scored.row),
+            reasons=list(scored.reasons),
         )
 
     def _excludes(self, interaction: Interaction) -> bool:
@@ -213,9 +266,9 @@ class Recommender:
         return self.settings.exclude != "nothing" and user.exclusions.contains(self.catalog.key(row))
 
     def _is_durable(self, row: int) -> bool:
-        return row < len(self._durable_ids) and self._durable_ids[row] == 1
+        return row < len(self.durable_ids) and self.durable_ids[row] == 1
 
     def _mark_durable(self, row: int) -> None:
-        if row >= len(self._durable_ids):
-            self._durable_ids.extend(bytes(len(self.catalog) - len(self._durable_ids)))
-        self._durable_ids[row] = 1
+        if row >= len(self.durable_ids):
+            self.durable_ids.extend(bytes(len(self.catalog) - len(self.durable_ids)))
+        self.durable_ids[row] = 1

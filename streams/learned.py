@@ -1,0 +1,89 @@
+"""All that a recommender has learned, as arrays and facts: what a checkpoint holds, and its digests."""
+
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.checkpoint import Arrays, Facts
+from streams.errors import ConfigurationError
+from streams.recommender import Recommender
+
+Parts = dict[str, Callable[[], Mapping[str, NDArray[Any]]]]
+
+
+def snapshot(recommender: Recommender) -> tuple[Arrays, Facts]:
+    """Return a copy of everything that was learned, and what it covers. Call it in the model's thread."""
+    parts: Parts = {
+        "catalog": recommender.catalog.snapshot,
+        "counts": lambda: recommender.counts.snapshot(len(recommender.catalog)),
+        "baselines": recommender.baselines.snapshot,
+        "learner": recommender.learner.snapshot,
+    }
+    arrays = {f"{part}.{name}": array for part, take in parts.items() for name, array in take().items()}
+    arrays["durable_ids"] = np.frombuffer(bytes(recommender.durable_ids), np.uint8)
+    facts = {
+        "group": recommender.settings.group,
+        "features": [feature.name for feature in recommender.ranker.features],
+        "events": recommender.events,
+        "model_version": recommender.model_version,
+        "marks": [[topic, partition, at] for (topic, partition), at in recommender.marks.items()],
+        "examples_positions": [[number, at] for number, at in recommender.examples_positions.items()],
+        "stream_time_ms": [[number, time_ms] for number, time_ms in recommender.stream_time_ms.items()],
+    }
+    return arrays, facts
+
+
+def restore(recommender: Recommender, arrays: Arrays, facts: Facts) -> None:
+    """Make a fresh recommender what the snapshot was of.
+
+    Raises ConfigurationError for what another group or another model has learned.
+    """
+    if facts["group"] != recommender.settings.group:
+        raise ConfigurationError(
+            f"the checkpoint is of group {facts['group']!r}, this worker of {recommender.settings.group!r}; "
+            "its marks mean other records: `freshet reset`, or choose another data_directory"
+        )
+    if facts["features"] != [feature.name for feature in recommender.ranker.features]:
+        raise ConfigurationError(
+            "the checkpoint was learned by another model than this version's; start anew with `freshet reset`"
+        )
+    part = _parts(arrays)
+    recommender.catalog.restore(part["catalog"])
+    recommender.counts.restore(part["counts"])
+    recommender.baselines.restore(part["baselines"])
+    recommender.learner.restore(part["learner"])
+    recommender.durable_ids = bytearray(arrays["durable_ids"].tobytes())
+    recommender.events = facts["events"]
+    recommender.marks = {(topic, partition): at for topic, partition, at in facts["marks"]}
+    recommender.examples_positions = dict(facts["examples_positions"])
+    recommender.stream_time_ms = dict(facts["stream_time_ms"])
+
+
+def digests(recommender: Recommender) -> dict[str, str]:
+    """Return digests of the counters (how often each item occurred) and of the ranker's weights.
+
+    The counters' is the same for any two workers that counted the same events, in whatever order.
+    """
+    keys = recommender.catalog.keys
+    occurrences = recommender.counts.occurrences(len(keys))
+    seen = np.flatnonzero(occurrences)
+    order = seen[np.argsort(keys[seen])]
+    counters = keys[order].astype("<u8").tobytes() + occurrences[order].astype("<i8").tobytes()
+    weights = recommender.ranker.weights.astype("<f4").tobytes()
+    return {"counters": _digest(counters), "weights": _digest(weights)}
+
+
+def _digest(data: bytes) -> str:
+    return blake2b(data, digest_size=16).hexdigest()
+
+
+def _parts(arrays: Arrays) -> dict[str, Arrays]:
+    parts: dict[str, Arrays] = {}
+    for name, array in arrays.items():
+        part, dot, rest = name.partition(".")
+        if dot:
+            parts.setdefault(part, {})[rest] = array
+    return parts

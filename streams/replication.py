@@ -1,0 +1,83 @@
+"""The examples log: what every worker's events teach, followed by all of them.
+
+Each transaction of a partition writes one record of what its events taught. Every worker follows all
+partitions of the log, in no group, and counts what it has not counted yet: its own events and copies are
+recognised by the mark of their source partition. So the counters of all workers know the whole stream, and
+whoever takes a partition over has counted all that its older owner did once it has followed it to its end.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+from aiokafka.structs import ConsumerRecord
+
+from streams.errors import ConfigurationError
+from streams.examples import CorruptExamplesError, decode_examples
+from streams.following import LogFollower
+from streams.metrics import Metrics
+from streams.recommender import Recommender
+
+T = TypeVar("T")
+InThread = Callable[..., Awaitable[T]]
+
+log = logging.getLogger(__name__)
+
+
+class Replication:
+    """Keeps a recommender's counters up with the examples log; `positions` are where it goes on."""
+
+    def __init__(
+        self,
+        topic: str,
+        partitions: int,
+        servers: list[str],
+        recommender: Recommender,
+        metrics: Metrics,
+        in_thread: InThread[None],
+    ) -> None:
+        self._recommender = recommender
+        self._metrics = metrics
+        self._in_thread = in_thread
+        self._from: Mapping[int, int] = dict(recommender.examples_positions)
+        self._follower = LogFollower(topic, partitions, servers, self._take, self._from)
+
+    async def start(self) -> None:
+        """Follow the log to its end. Raises ConfigurationError if it begins after what is known of it."""
+        for partition, start in (await self._follower.start()).items():
+            if self._from.get(partition, start) < start:
+                raise ConfigurationError(
+                    f"what this worker has learned ends at {self._from[partition]} of {self._follower.topic} "
+                    f"partition {partition}, which begins at {start} by now; import a newer checkpoint of "
+                    "another worker (`freshet checkpoint import FILE`), or start anew (`freshet reset`)"
+                )
+        await self._follower.catch_up()
+
+    async def catch_up(self, partition: int) -> None:
+        """Count everything that a partition's log has now."""
+        await self._follower.catch_up([partition])
+
+    async def stop(self) -> None:
+        """Stop following."""
+        await self._follower.stop()
+
+    async def _take(self, records: Sequence[ConsumerRecord]) -> None:
+        await self._in_thread(self._count, records)
+
+    def _count(self, records: Sequence[ConsumerRecord]) -> None:
+        """Count the records in the model's thread, so that counters and positions always agree."""
+        for record in records:
+            if record.offset < self._recommender.examples_positions.get(record.partition, 0):
+                continue
+            try:
+                counted, skipped = self._recommender.count_examples(decode_examples(record.value or b""))
+            except CorruptExamplesError as error:
+                self._metrics.examples_missed.inc()
+                log.error(
+                    "%s partition %d offset %d is not counted: %s",
+                    *(record.topic, record.partition, record.offset, error),
+                )
+            else:
+                self._metrics.examples_counted.inc(counted)
+                self._metrics.skipped_learning.inc(skipped)
+            self._recommender.examples_positions[record.partition] = record.offset + 1
