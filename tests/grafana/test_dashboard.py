@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -110,3 +112,15 @@ def test_every_panel_says_what_it_shows() -> None:
             assert panel["type"] in {"table", "heatmap"} or panel["fieldConfig"]["defaults"]["unit"]
             letters = [target["refId"] for target in panel["targets"]]
             assert len(set(letters)) == len(letters) > 0
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_prometheus_can_read_every_query(tmp_path: Path) -> None:
+    """Promtool takes each query, as the expression of a rule, once Grafana's variables have values."""
+    queries = [re.sub(r"\[\$\w+\]", "[5m]", target["expr"]) for target in targets()]
+    rules = [{"record": f"query_{number}", "expr": query} for number, query in enumerate(queries)]
+    file = tmp_path / "queries.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}), encoding="utf-8")
+    command = ["promtool", "check", "rules", str(file)]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
