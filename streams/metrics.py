@@ -68,6 +68,16 @@ class Metrics:
         self.examples_missed = counter(
             "examples_missed", "Records of the examples log that could not be read, and were passed over."
         )
+        self.items_refused = counter(
+            "items_refused", "Records of the items topic that are no items.", "reason"
+        )
+        self.checkpoint_pause_seconds = histogram(
+            "checkpoint_pause_seconds", "How long the stream stands still for a checkpoint.", STAGE_SECONDS
+        )
+        self.checkpoint_bytes = gauge("checkpoint_bytes", "Size of the newest checkpoint.")
+        self.checkpoint_age_seconds = gauge(
+            "checkpoint_age_seconds", "Since the newest checkpoint was written, or since the start."
+        )
         self.lost_to_retention = counter(
             "lost_to_retention", "Records that the log dropped before they were applied."
         )

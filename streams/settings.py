@@ -92,6 +92,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         return f"{self.group}-users"
 
     @property
+    def examples_topic(self) -> str:
+        """What every event taught, for the counters of all workers."""
+        return f"{self.group}-examples"
+
+    @property
     def item_ids_topic(self) -> str:
         """The compacted topic that tells every worker the id of an item key."""
         return f"{self.group}-item-ids"
@@ -201,7 +206,8 @@ def _check_together(settings: Settings) -> None:
             f"'topics.replication_factor' = {topics.replication_factor}; no write would ever succeed"
         )
     written = [topics.recommendations, topics.items, topics.dead_letters]
-    names = [*settings.sources, *written, settings.users_topic, settings.item_ids_topic]
+    internal = [settings.users_topic, settings.examples_topic, settings.item_ids_topic]
+    names = [*settings.sources, *written, *internal]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise ConfigurationError(f"two settings name the topic {min(twice)!r}; give each a name of its own")

@@ -50,7 +50,7 @@ def _partitions(settings: Settings, plan: TopicPlan, topic: Topic) -> Iterator[F
     said = (
         f"topic {topic.name!r} ({plan.role}) has {topic.partitions} partitions, {plan.partitions} are needed"
     )
-    if plan.role in ("users", "item ids"):
+    if plan.role in ("users", "examples", "item ids"):
         advice = f"it belongs to other sources: set another group than {settings.group!r}, or delete it"
     else:
         advice = "as many as the sources have: delete it, or name another one in [topics]"
@@ -62,7 +62,7 @@ def _policy(plan: TopicPlan, topic: Topic) -> Iterator[Finding]:
     said = f"topic {topic.name!r} ({plan.role}) has cleanup.policy={policy}"
     if plan.role in ("users", "item ids") and policy != "compact":
         yield Finding(topic.name, f"{said}, which would lose what is learned; set it to compact")
-    if plan.role == "dead letters" and "compact" in policy:
+    if plan.role in ("dead letters", "examples") and "compact" in policy:
         yield Finding(topic.name, f"{said}, which cannot hold records without a key; set it to delete")
     if plan.role in ("recommendations", "items") and "compact" not in policy:
         yield Finding(topic.name, f"{said}, so what is old disappears; compact keeps it", fatal=False)

@@ -7,12 +7,14 @@ from msgspec import Struct
 
 from streams.settings import Settings
 
-Role = Literal["source", "items", "recommendations", "dead letters", "users", "item ids"]
+Role = Literal["source", "items", "recommendations", "dead letters", "users", "examples", "item ids"]
 
 DAY_MS = 86_400_000
 DEAD_LETTER_DAYS = 7
 # A record of 1 MiB is taken, so a larger one must be able to arrive, to be refused with a reason.
 MESSAGE_BYTES = 2 << 20
+# What a transaction of orders of a thousand lines each may teach.
+EXAMPLES_BYTES = 8 << 20
 # The headers of a dead letter, and what Kafka writes around a record.
 ENVELOPE_BYTES = 64 << 10
 
@@ -60,6 +62,7 @@ def topic_roles(settings: Settings) -> dict[str, Role]:
     roles[settings.topics.recommendations] = "recommendations"
     roles[settings.topics.dead_letters] = "dead letters"
     roles[settings.users_topic] = "users"
+    roles[settings.examples_topic] = "examples"
     roles[settings.item_ids_topic] = "item ids"
     return roles
 
@@ -74,7 +77,8 @@ def plan_topics(settings: Settings, existing: Mapping[str, Topic]) -> list[Topic
             role=role,
             partitions=1 if role == "item ids" else partitions,
             replication_factor=settings.topics.replication_factor,
-            config=_config(role, sources) | {"min.insync.replicas": str(settings.topics.min_insync_replicas)},
+            config=_config(role, sources, settings)
+            | {"min.insync.replicas": str(settings.topics.min_insync_replicas)},
         )
         for name, role in topic_roles(settings).items()
     ]
@@ -85,7 +89,7 @@ def largest_message_bytes(sources: list[Topic]) -> int:
     return max((source.message_bytes for source in sources), default=0)
 
 
-def _config(role: Role, sources: list[Topic]) -> dict[str, str]:
+def _config(role: Role, sources: list[Topic], settings: Settings) -> dict[str, str]:
     if role == "source":
         return {"cleanup.policy": "delete", "max.message.bytes": str(MESSAGE_BYTES)}
     if role == "dead letters":
@@ -94,5 +98,11 @@ def _config(role: Role, sources: list[Topic]) -> dict[str, str]:
             "cleanup.policy": "delete",
             "retention.ms": str(DEAD_LETTER_DAYS * DAY_MS),
             "max.message.bytes": str(largest + ENVELOPE_BYTES),
+        }
+    if role == "examples":
+        return {
+            "cleanup.policy": "delete",
+            "retention.ms": str(settings.topics.examples_retention_days * DAY_MS),
+            "max.message.bytes": str(EXAMPLES_BYTES),
         }
     return COMPACTED

@@ -38,7 +38,7 @@ def test_every_topic_is_planned_once() -> None:
         sources={"a": Source(), "b": Source(), "c": Source()},
     )
     names = [plan.name for plan in plan_topics(settings, {})]
-    assert names == ["a", "b", "c", "goods", "lists", "bad", "shop-users", "shop-item-ids"]
+    assert names == ["a", "b", "c", "goods", "lists", "bad", "shop-users", "shop-examples", "shop-item-ids"]
 
 
 def test_without_sources_the_setting_says_how_many_partitions() -> None:
@@ -64,6 +64,7 @@ def test_what_is_kept_by_key_is_compacted_and_dead_letters_go_with_time() -> Non
         "recommendations": "compact",
         "dead letters": "delete",
         "users": "compact",
+        "examples": "delete",
         "item ids": "compact",
     }
 
@@ -116,6 +117,7 @@ def test_a_policy_that_would_lose_something_is_a_fault() -> None:
         ("freshet-users", "delete"): [True],
         ("freshet-users", "compact,delete"): [True],
         ("freshet-item-ids", "delete"): [True],
+        ("freshet-examples", "compact"): [True],
         ("dead-letters", "compact"): [True],
         ("dead-letters", "compact,delete"): [True],
         ("recommendations", "delete"): [False],

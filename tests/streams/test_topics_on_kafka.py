@@ -49,6 +49,7 @@ def test_what_is_missing_is_created_as_planned(settings_for: MakeSettings) -> No
         "recommendations": 4,
         "dead letters": 4,
         "users": 4,
+        "examples": 4,
         "item ids": 1,
     }
 
@@ -68,7 +69,7 @@ def test_a_worker_learns_the_layout_and_creates_all_but_sources(
     layout = verify_topics(settings)
     assert layout.partitions == 3
     assert layout.message_bytes > 1 << 20
-    assert len(set(layout.topic_ids.values())) == 7
+    assert len(set(layout.topic_ids.values())) == 8
     assert verify_topics(settings, create_missing_internal=False) == layout
     admin.delete_topics([settings.item_ids_topic])
     deadline = time.monotonic() + 20
