@@ -73,7 +73,7 @@ def test_the_documented_values_of_labels_are_real() -> None:
     streams = [file.read_text(encoding="utf-8") for file in (ROOT / "streams").glob("*.py")]
     assert tuple(LABELS["action"]) == ACTIONS
     assert set(LABELS["stage"]) == {
-        stage for text in streams for stage in re.findall(r'\.timed\("(\w+)"\)', text)
+        stage for text in streams for stage in re.findall(r'\btimed\("(\w+)"\)', text)
     }
     assert LABELS["scorer"] == [SCORER, *BASELINES]
     variants = {
