@@ -64,14 +64,20 @@ class Overlay:
             changes[user_key(user.user_id)] = user.state.encode()
             for number, block in user.exclusions.changed_blocks().items():
                 changes[exclusion_key(user.user_id, number)] = block
-        users = self.stored_users + sum(user.is_new for user in self.changed())
-        changes[USERS_KEY] = users.to_bytes(8, "little")
+        changes[USERS_KEY] = self._users_after().to_bytes(8, "little")
         return changes
 
-    def clear(self) -> None:
-        """Forget everything in hand: it was written, or it has to be done again."""
+    def settle(self) -> None:
+        """Let go of everything in hand: what `changes` returned was written."""
+        self.stored_users = self._users_after()
         self._users.clear()
-        self.stored_users = _stored_users(self._store)
+
+    def clear(self) -> None:
+        """Forget everything in hand: it has to be done again. A store that is broken does not hinder it."""
+        self._users.clear()
+
+    def _users_after(self) -> int:
+        return self.stored_users + sum(user.is_new for user in self.changed())
 
     def _decode(self, user_id: str, encoded: bytes | None) -> User:
         if encoded is None:

@@ -136,7 +136,7 @@ class _MemoryOverlay:
 
     def write(self) -> None:
         self._store.write(self.users.changes())
-        self.users.clear()
+        self.users.settle()
 
 
 class _Ranks:

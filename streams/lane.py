@@ -3,20 +3,21 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from aiokafka.structs import ConsumerRecord
 
-from state import CorruptState
-from streams.merging import SourceMerger
+from state import CorruptState, StateError
+from streams.hand import Hand
+from streams.inlet import Chunk, Inlet, Source
 from streams.metrics import Metrics
-from streams.partition import LostLogError, Partition
+from streams.partition import LostLogError, Outgoing, Partition
+from streams.threads import in_thread
 from streams.transaction import Tools, Transaction
 
-SLICE_RECORDS = 250  # one step's records: no partition has the model's thread for long
-HOLD_RECORDS = 4_000  # a topic with more than this in hand is not fetched
+SLICE_RECORDS = 250  # taken at once, so that no partition has the model's thread for long
 COMMIT_SECONDS = 0.05  # between two transactions of a partition; closer ones wait for each other's markers
 RETRY_SECONDS = 0.5
 STUCK_SECONDS = 30.0
@@ -26,39 +27,16 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-class Chunk(Protocol):
-    """What the transport hands over (streams.transport.Chunk)."""
-
-    topic: str
-    epoch: int
-    start: int | None
-    records: Sequence[ConsumerRecord]
-
-
-class Source(Protocol):
-    """What a lane needs of the transport (streams.transport.ChunkConsumer)."""
-
-    def live(self, epoch: int) -> bool:
-        """Whether what was fetched in this epoch may still be worked on."""
-
-    def done(self, topic: str, partition: int, next_offset: int, epoch: int) -> bool:
-        """Let the next commit cover everything below the offset."""
-
-    def hold(self, topic: str, partition: int) -> None:
-        """Fetch nothing of it for now."""
-
-    def release(self, topic: str, partition: int) -> None:
-        """Fetch of it again."""
-
-    def lag(self, topic: str, partition: int) -> int | None:
-        """Return the offsets between the log's end and what was delivered."""
-
-    def rewind(self, to: Mapping[tuple[str, int], int] | None = None) -> None:
-        """Throw away what is in flight; deliver again."""
+class PutBackError(Exception):
+    """Something failed on the records of a transaction; they were put back, to be done again one by one."""
 
 
 class Lane:
-    """Works through one partition number, from the first chunk of an epoch to its end."""
+    """Works through one partition number, from the first chunk of an epoch to its end.
+
+    What it takes stays in hand until it is durable, so a failure here is repaired here: the partition is
+    opened again and what was in hand is done again. The other partitions notice nothing.
+    """
 
     def __init__(
         self,
@@ -77,20 +55,18 @@ class Lane:
         self._thread = model_thread
         self._catch_up = catch_up
         self._topics = tuple(tools.settings.sources)
-        self._merger: SourceMerger[ConsumerRecord] = SourceMerger(
-            self._topics, lambda topic: source.lag(topic, self.number)
-        )
+        self._inlet = Inlet(self.number, self._topics, source)
+        self._hand = Hand()
         self._epoch = PARKED
-        self._opened_epoch = 0
-        self._stopped_epoch = 0
-        self._begun: set[str] = set()  # topics that delivered in this epoch
-        self._starts: dict[str, int | None] = {}  # where the first fetch of each began, until that is checked
+        self._hand_epoch = PARKED  # what is in hand was delivered in it
+        self._opened_epoch = PARKED
+        self._stopped_epoch = PARKED
+        self._wiped_epoch = PARKED
         self._wake = asyncio.Event()
         self._busy = asyncio.Lock()
         self._is_draining = False
-        self._since: float | None = None  # when the oldest record of the transaction was taken
+        self._since: float | None = None  # when the oldest record in hand was taken
         self._last_commit = 0.0
-        self._newest_record_ms = 0
         self._task: asyncio.Task[None] | None = None
 
     # What the worker calls.
@@ -104,9 +80,7 @@ class Lane:
         if epoch != self._epoch:
             self._epoch = epoch
             self._is_draining = False
-            self._merger.clear()
-            self._begun.clear()
-            self._starts.clear()
+            self._inlet.clear()
             self.trouble = "restoring"
             self._wake.set()
 
@@ -117,27 +91,23 @@ class Lane:
 
     def offer(self, chunk: Chunk) -> None:
         """Take a chunk in hand."""
-        if not self._source.live(chunk.epoch):
-            return
-        self.begin(chunk.epoch)
-        if chunk.topic not in self._begun:
-            self._begun.add(chunk.topic)
-            self._starts[chunk.topic] = chunk.start
-        self._merger.add(chunk.topic, chunk.records)
-        if self._merger.pending(chunk.topic) >= HOLD_RECORDS:
-            self._source.hold(chunk.topic, self.number)
-        self._wake.set()
+        if self._source.live(chunk.epoch):
+            self.begin(chunk.epoch)
+            self._inlet.add(chunk)
+            self._wake.set()
 
     async def drain(self) -> None:
         """Commit what was applied and take nothing more until another epoch begins."""
         self._is_draining = True
+        if self._opened_epoch != self._epoch:
+            return  # it is being restored, which nobody has to wait for
         async with self._busy:
-            if self._is_current() and self._since is not None:
+            if self._is_current() and self._opened_epoch == self._epoch:
                 try:
                     await self._commit()
                 except Exception as error:
                     log.warning("partition %d: not committed before it moved: %r", self.number, error)
-                    self._drop()
+                    self._opened_epoch = PARKED
 
     async def close(self) -> None:
         """Stop working and leave the partition."""
@@ -149,12 +119,10 @@ class Lane:
     def measure(self, metrics: Metrics) -> None:
         """Tell the gauges how far behind this partition is."""
         for topic in self._topics:
-            lag = self._lag(topic)
-            age = max(self._tools.now_seconds() - self._newest_record_ms / 1000, 0) if lag else 0.0
-            metrics.consumer_lag_events.labels(topic, str(self.number)).set(lag)
-            metrics.consumer_lag_seconds.labels(topic, str(self.number)).set(
-                age if self._newest_record_ms else 0.0
-            )
+            oldest_ms = self._oldest_ms(topic)
+            age = 0.0 if oldest_ms is None else max(self._tools.now_seconds() - oldest_ms / 1000, 0.0)
+            metrics.consumer_lag_events.labels(topic, str(self.number)).set(self._lag(topic))
+            metrics.consumer_lag_seconds.labels(topic, str(self.number)).set(age)
 
     def describe(self) -> dict[str, object]:
         """Return what `freshet inspect worker` says of this partition."""
@@ -171,11 +139,20 @@ class Lane:
         return 0.0 if self._since is None else time.monotonic() - self._since
 
     @property
+    def idle_seconds(self) -> float:
+        """How long ago this partition last committed."""
+        return time.monotonic() - self._last_commit
+
+    @property
     def readiness(self) -> str | None:
         """None if the partition is restored and committing, else what is wrong."""
-        if self.trouble is None and self.pending_seconds > STUCK_SECONDS:
+        if self.trouble is not None:
+            return self.trouble
+        if not self._is_current():
+            return "waiting for its assignment"
+        if self.pending_seconds > STUCK_SECONDS:
             return f"nothing was committed for {self.pending_seconds:.0f} s"
-        return self.trouble
+        return None
 
     # The work.
 
@@ -185,14 +162,15 @@ class Lane:
             try:
                 async with self._busy:
                     pause = await self._turn()
-            except asyncio.CancelledError:
-                raise
+            except PutBackError:
+                pause = 0
             except LostLogError as error:
                 self._stop_here(error)
                 pause = None
             except Exception as error:
                 await self._recover(error)
-                pause = RETRY_SECONDS
+                await asyncio.sleep(RETRY_SECONDS)  # whatever arrives meanwhile
+                pause = 0
             if pause != 0:
                 await self._wait(pause)
 
@@ -210,7 +188,7 @@ class Lane:
         if self._transaction_is_due():
             await self._commit()
             return 0
-        records = self._merger.take(SLICE_RECORDS, time.monotonic())
+        records = self._hand.redo(SLICE_RECORDS) or self._inlet.take(SLICE_RECORDS, time.monotonic())
         if not records:
             return self._pause()
         await self._apply(records)
@@ -218,62 +196,91 @@ class Lane:
 
     async def _open(self) -> None:
         epoch, started = self._epoch, time.monotonic()
-        self._drop()
-        self.trouble = "restoring"
+        if self._hand_epoch != epoch:
+            self._drop()
+            self._hand_epoch = epoch
         restored = await self.partition.open(self._topics)
         await self._catch_up()
-        metrics = self._tools.metrics
+        await self._count_lost()
+        seconds = time.monotonic() - started
+        self._tools.metrics.restore_seconds.observe(seconds)
+        log.info("partition %d: restored, %d records in %.2f s", self.number, restored, seconds)
+        self._opened_epoch = epoch
+        if epoch == self._epoch:
+            self.trouble = None
+
+    async def _count_lost(self) -> None:
+        """Go on where the logs begin, durably, so that what they lost is counted once."""
+        if self.partition.lost:
+            await self.partition.commit(Outgoing())
         for topic, lost in self.partition.lost.items():
             log.error(
                 "partition %d: %s lost %d records to retention before they were applied",
                 *(self.number, topic, lost),
             )
-            metrics.lost_to_retention.inc(lost)
-        seconds = time.monotonic() - started
-        metrics.restore_seconds.observe(seconds)
-        log.info("partition %d: restored, %d records in %.2f s", self.number, restored, seconds)
-        self._opened_epoch, self.trouble = epoch, None
+            self._tools.metrics.lost_to_retention.inc(lost)
 
     async def _apply(self, records: list[ConsumerRecord]) -> None:
-        self._release()
-        if self._starts:
-            self._check_starts({record.topic for record in records})
-            if not self._is_current():
-                return
+        if self._inlet.go_back_to(self.partition.next_offsets, records):
+            return
         if self.transaction is None:
             self.transaction = Transaction(
-                self.number, self.partition.next_offsets, self.partition.overlay, self._tools
+                self.number,
+                self.partition.next_offsets,
+                self.partition.overlay,
+                self._tools,
+                self._hand.defects,
             )
         self._since = self._since or time.monotonic()
-        await self._in_thread(self.transaction.apply, records)
-        self._newest_record_ms = max(self._newest_record_ms, records[-1].timestamp)
+        self._hand.take(records)
+        done = await self._on_records(self.transaction.apply, records)
+        self._hand.leave(len(records) - done)
 
     async def _commit(self) -> None:
         transaction, epoch = self.transaction, self._epoch
         if transaction is None:
             return
         if not transaction.is_empty:
-            outgoing = await self._in_thread(transaction.close)
-            with self._tools.timed("publish"):
-                await self.partition.commit(outgoing)
-            await self._in_thread(self._tools.recommender.learn_item_ids, list(transaction.item_ids.items()))
+            outgoing = await self._on_records(transaction.close)
+            await self.partition.commit(outgoing, self._tools.timed)
             transaction.report()
+            item_ids = list(transaction.item_ids.items())
+            await in_thread(self._tools.recommender.learn_item_ids, item_ids, executor=self._thread)
+        self._hand.settle()
         self.transaction, self._since, self._last_commit = None, None, time.monotonic()
         for topic, next_offset in self.partition.next_offsets.items():
             self._source.done(topic, self.number, next_offset, epoch)
 
+    async def _on_records(self, call: Callable[..., T], *arguments: object) -> T:
+        """Call in the model's thread what works on the records in hand.
+
+        If it fails on them they are done again one by one, so that none of them stops the others.
+        """
+        try:
+            return await in_thread(call, *arguments, executor=self._thread)
+        except StateError:
+            raise
+        except Exception as error:
+            if not self._hand.blame(error):
+                raise
+            log.warning("partition %d: failed on a record", self.number, exc_info=error)
+            self.partition.drop()
+            self.transaction = None
+            raise PutBackError from error
+
     def _transaction_is_due(self) -> bool:
         """Commit when nothing is left to take, at most every 50 ms, and under load after 50 ms."""
-        if self._since is None:
+        if self.transaction is None or self._since is None:
             return False
-        now = time.monotonic()
-        is_idle = not any(self._merger.pending(topic) for topic in self._topics)
-        return now - (self._last_commit if is_idle else max(self._since, self._last_commit)) >= COMMIT_SECONDS
+        if self._hand.is_careful:
+            return True
+        since = self._last_commit if self._inlet.is_empty else max(self._since, self._last_commit)
+        return time.monotonic() - since >= COMMIT_SECONDS
 
     def _pause(self) -> float | None:
         now = time.monotonic()
-        waits = [self._merger.wait_seconds(now)]
-        if self._since is not None:
+        waits = [self._inlet.wait_seconds(now)]
+        if self.transaction is not None:
             waits.append(max(self._last_commit + COMMIT_SECONDS - now, 0.001))
         return min((wait for wait in waits if wait is not None), default=None)
 
@@ -283,25 +290,15 @@ class Lane:
         except TimeoutError:
             return
 
-    def _check_starts(self, topics: set[str]) -> None:
-        """Go back where a topic's first fetch began above what was applied: else a piece would be missing."""
-        for topic in topics & self._starts.keys():
-            start, applied = self._starts.pop(topic), self.partition.next_offsets.get(topic)
-            if start is not None and applied is not None and start > applied:
-                log.warning(
-                    "partition %d: %s was delivered from %d but is applied to %d: going back",
-                    *(self.number, topic, start, applied),
-                )
-                self._source.rewind({(topic, self.number): applied})
-
-    def _release(self) -> None:
-        for topic in self._topics:
-            if self._merger.pending(topic) < HOLD_RECORDS // 2:
-                self._source.release(topic, self.number)
-
     def _lag(self, topic: str) -> int:
+        """Return how many offsets of a topic are not durable yet, as far as is known."""
         lag = self._source.lag(topic, self.number) if self._is_current() else None
-        return (lag or 0) + self._merger.pending(topic)
+        return (lag or 0) + self._inlet.pending(topic) + len(self._hand.records(topic))
+
+    def _oldest_ms(self, topic: str) -> int | None:
+        """Return the timestamp of a topic's oldest record that is here and not durable."""
+        in_hand = self._hand.records(topic)
+        return in_hand[0].timestamp if in_hand else self._inlet.oldest_ms(topic)
 
     def _is_current(self) -> bool:
         return self._epoch not in (PARKED, self._stopped_epoch) and self._source.live(self._epoch)
@@ -309,24 +306,37 @@ class Lane:
     # When something goes wrong, or ends.
 
     def _drop(self) -> None:
-        """Forget what was applied and is not durable: it comes again."""
+        """Forget what was applied and is not durable: it is delivered again."""
         self.partition.drop()
+        self._hand.clear()
         self.transaction, self._since = None, None
 
-    def _stop_here(self, error: LostLogError) -> None:
+    def _stop_here(self, error: Exception) -> None:
         log.error("partition %d is stopped: %s", self.number, error)
         self._drop()
         self._stopped_epoch, self.trouble = self._epoch, str(error)
 
     async def _recover(self, error: Exception) -> None:
+        """Go back to what is durable; what was applied beyond it stays in hand, to be done again."""
         log.warning("partition %d: starts again from what is durable: %r", self.number, error, exc_info=error)
-        self._drop()
-        self._opened_epoch = 0
         self.trouble = f"recovering from {type(error).__name__}: {error}"
-        if isinstance(error, CorruptState):
-            await self.partition.wipe()
-        if self._is_current():
-            self._source.rewind()
+        self.partition.drop()
+        self._hand.put_back()
+        self.transaction = None
+        self._opened_epoch = PARKED
+        self._inlet.expect_from(self.partition.next_offsets)
+        try:
+            if isinstance(error, CorruptState):
+                await self._recover_from_corruption(error)
+            elif isinstance(error, StateError):
+                await self.partition.close()  # a store that failed once refuses all until it is opened again
+        except Exception as another:
+            log.warning("partition %d: %r", self.number, another)
 
-    async def _in_thread(self, call: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call, *arguments)
+    async def _recover_from_corruption(self, error: CorruptState) -> None:
+        """Restore the store from the changelog; if that does not help, the changelog has it, too."""
+        if self._wiped_epoch == self._epoch:
+            self._stop_here(error)
+        else:
+            self._wiped_epoch = self._epoch
+            await self.partition.wipe()

@@ -41,6 +41,11 @@ class SourceMerger(Generic[RecordT]):
         """Return how many records of the topic wait here."""
         return len(self._pending[topic])
 
+    def oldest_timestamp(self, topic: str) -> int | None:
+        """Return the timestamp of the topic's next record, None if none waits here."""
+        queue = self._pending[topic]
+        return queue[0].timestamp if queue else None
+
     def clear(self) -> None:
         """Forget everything that waits."""
         for queue in self._pending.values():

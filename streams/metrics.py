@@ -82,11 +82,11 @@ class Metrics:
             "lost_to_retention", "Records that the log dropped before they were applied."
         )
         self.consumer_lag_events = gauge(
-            "consumer_lag_events", "Offsets between the log's end and what is applied.", "topic", "partition"
+            "consumer_lag_events", "Offsets between the log's end and what is durable.", "topic", "partition"
         )
         self.consumer_lag_seconds = gauge(
             "consumer_lag_seconds",
-            "Age of the newest applied record while there is lag.",
+            "Age of the oldest record that is fetched and not durable yet; 0 if there is none.",
             "topic",
             "partition",
         )

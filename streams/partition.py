@@ -14,6 +14,7 @@ The order that makes it exact (docs/architecture.md has the argument):
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,10 +24,14 @@ from state import UserStore, encode_next, read_next
 from state.keys import NEXT_KEY, POSITION_KEY
 from state.overlay import Overlay
 from streams.errors import FreshetError
+from streams.threads import in_thread
 
 TRANSACTION_TIMEOUT_MS = 10_000
-MAX_REQUEST_BYTES = 8 * 2**20  # a refused record of 1 MiB, with room
+BATCH_BYTES = 2**20  # what a topic takes that nobody configured; a larger record has a batch of its own
 RESTORE_POLL_MS = 50
+STOP_SECONDS = 5.0  # for a producer to leave; without a broker it would wait for one
+
+Timed = Callable[[str], AbstractContextManager[None]]  # observes how long a stage takes
 
 Row = tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]  # key, value, headers
 
@@ -58,7 +63,10 @@ class Outgoing:
 
 
 class Partition:
-    """The users of one partition number. Not safe for two commits at once; its lane never does that."""
+    """The users of one partition number. Not safe for two commits at once; its lane never does that.
+
+    `batch_bytes` is the largest batch that every topic takes.
+    """
 
     def __init__(
         self,
@@ -68,6 +76,7 @@ class Partition:
         changelog: str,
         group: str,
         servers: list[str],
+        batch_bytes: int = BATCH_BYTES,
     ) -> None:
         self.number = number
         self.next_offsets: dict[str, int] = {}
@@ -76,6 +85,7 @@ class Partition:
         self._changelog = changelog
         self._group = group
         self._servers = servers
+        self._batch_bytes = min(batch_bytes, BATCH_BYTES)
         self._store: UserStore | None = None
         self._overlay: Overlay | None = None
         self._producer: AIOKafkaProducer | None = None
@@ -111,12 +121,11 @@ class Partition:
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
             acks="all",
             linger_ms=0,
-            max_batch_size=2**20,
-            max_request_size=MAX_REQUEST_BYTES,
+            max_batch_size=self._batch_bytes,
         )
         await self._producer.start()
         if self._store is None:
-            self._store = await asyncio.to_thread(self._open_store)
+            self._store = await in_thread(self._open_store)
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._servers,
             group_id=None,
@@ -135,8 +144,8 @@ class Partition:
         self._overlay = Overlay(self._store)
         return restored
 
-    async def commit(self, outgoing: Outgoing) -> None:
-        """Make the changed users durable, with what goes out beside them, and clear the overlay.
+    async def commit(self, outgoing: Outgoing, timed: Timed = lambda _: nullcontext()) -> None:
+        """Make the changed users durable, with what goes out beside them, and settle the overlay.
 
         Raises whatever the broker or the disk says; the partition must then be opened again.
         """
@@ -144,10 +153,12 @@ class Partition:
             raise RuntimeError(f"partition {self.number} is not open")
         next_offsets = {**self.next_offsets, **outgoing.next_offsets}
         changes = {**outgoing.users, NEXT_KEY: encode_next(next_offsets)}
-        position = await self._transact(self._producer, outgoing, changes)
+        with timed("publish"):
+            position = await self._transact(self._producer, outgoing, changes)
         changes[POSITION_KEY] = position.to_bytes(8, "little")
-        await asyncio.to_thread(self.store.write, changes)
-        self.overlay.clear()
+        with timed("write"):
+            await in_thread(self.store.write, changes)
+        self.overlay.settle()
         self.next_offsets = next_offsets
 
     def drop(self) -> None:
@@ -158,14 +169,14 @@ class Partition:
     async def wipe(self) -> None:
         """Forget the local copy: the next `open` restores all of it."""
         if self._store is not None:
-            await asyncio.to_thread(self._store.wipe)
+            await in_thread(self._store.wipe)
 
     async def close(self) -> None:
         """Leave the partition: stop its producer and close its store."""
         await self._stop_producer()
         store, self._store, self._overlay = self._store, None, None
         if store is not None:
-            await asyncio.to_thread(store.close)
+            await in_thread(store.close)
 
     async def _transact(
         self, producer: AIOKafkaProducer, outgoing: Outgoing, changes: Mapping[bytes, bytes | None]
@@ -185,7 +196,7 @@ class Partition:
         except BaseException:
             # Whatever fails here is aborted by the next owner's fence, so the first error is the one to tell.
             try:
-                await producer.abort_transaction()
+                await asyncio.wait_for(producer.abort_transaction(), STOP_SECONDS)
             except Exception as error:
                 log.debug("partition %d: abort failed as well: %r", self.number, error)
             raise
@@ -204,7 +215,7 @@ class Partition:
                 "the store is wiped and restored",
                 *(self.number, position, self._changelog, end),
             )
-            await asyncio.to_thread(store.wipe)
+            await in_thread(store.wipe)
             position = 0
         consumer.seek(tp, position)
         records = 0
@@ -212,7 +223,7 @@ class Partition:
             for batch in (await consumer.getmany(tp, timeout_ms=RESTORE_POLL_MS)).values():
                 changes: dict[bytes, bytes | None] = {record.key: record.value for record in batch}
                 changes[POSITION_KEY] = (batch[-1].offset + 1).to_bytes(8, "little")
-                await asyncio.to_thread(store.write, changes)
+                await in_thread(store.write, changes)
                 records += len(batch)
             position = await consumer.position(tp)
         return records
@@ -235,8 +246,14 @@ class Partition:
 
     async def _stop_producer(self) -> None:
         producer, self._producer = self._producer, None
-        if producer is not None:
-            await producer.stop()
+        if producer is None:
+            return
+        try:
+            await asyncio.wait_for(producer.stop(), STOP_SECONDS)
+        except Exception as error:
+            # What it had in flight is aborted by the next fence; nothing waits for it.
+            log.debug("partition %d: its producer did not stop: %r", self.number, error)
+            await producer.client.close()
 
 
 async def _send(

@@ -4,6 +4,7 @@ The worker and `freshet evaluate` drive the same `step`. It knows no Kafka and n
 with their positions; it changes no store, only the overlay of a partition's users.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ from streams.settings import Settings
 SCORER = "freshet"
 OnRank = Callable[[int, str, int | None], None]  # number of the event, scorer, rank
 ACTION_CODES = {name: code for code, name in enumerate(ACTIONS)}
+log = logging.getLogger(__name__)
 _NOTHING = np.zeros(0, np.uint32)
 
 
@@ -110,11 +112,11 @@ class Recommender:
                 continue
             mark = (record.topic, record.partition)
             is_taught = record.offset < self.marks.get(mark, 0)
+            if not is_taught:
+                self.marks[mark] = record.offset + 1  # before: what fails in its midst is not taught twice
             for line, (row, interaction) in enumerate(zip(rows, record.interactions, strict=True)):
                 event = _Event(record, line, interaction, row, is_taught)
                 self._apply(event, overlay.user(interaction.user_id), step, recorder)
-            if not is_taught:
-                self.marks[mark] = record.offset + 1
         for number, rank in self.learner.scored():
             self._score(number, SCORER, rank)
         return step
@@ -171,8 +173,12 @@ class Recommender:
     def learn_item_ids(self, ids: Iterable[tuple[int, str]]) -> None:
         """Take in item ids that are durable: the catalogue of other workers, or one's own of before."""
         for key, item_id in ids:
-            row = self.catalog.admit_key(key, item_id)
-            self._mark_durable(row)
+            try:
+                row = self.catalog.admit_key(key, item_id)
+            except KeyCollision as collision:
+                log.warning("an item id of another worker is left out: %s", collision)
+            else:
+                self._mark_durable(row)
 
     def item_id(self, key: int) -> str | None:
         """Return the id of an item key, None if it was never heard of."""

@@ -19,16 +19,26 @@ from streams.metrics import Metrics
 from streams.partition import Outgoing
 from streams.recommender import Recommender, Record
 from streams.settings import Settings
+from streams.topics.planning import MESSAGE_BYTES
+
+STEP_EVENTS = (
+    500  # one step's interactions, up to the end of an order: nobody has the model's thread for long
+)
+ENVELOPE_BYTES = 4 * 2**10  # what a dead letter's headers and its batch need at most
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What the transactions of all partitions of a worker share."""
+    """What the transactions of all partitions of a worker share.
+
+    `message_bytes` is the largest batch that the dead letters take.
+    """
 
     settings: Settings
     recommender: Recommender
     decoders: Mapping[str, InteractionDecoder]
     metrics: Metrics
+    message_bytes: int = MESSAGE_BYTES
     now_seconds: Callable[[], float] = time.time
 
     @contextmanager
@@ -40,41 +50,63 @@ class Tools:
 
 
 class Transaction:
-    """Between two commits of a partition: decodes, applies, and prepares what goes out."""
+    """Between two commits of a partition: decodes, applies, and prepares what goes out.
+
+    `defects` are records that something fails on, by topic and offset, with the failure; they are refused.
+    """
 
     def __init__(
-        self, partition: int, next_offsets: Mapping[str, int], overlay: Overlay, tools: Tools
+        self,
+        partition: int,
+        next_offsets: Mapping[str, int],
+        overlay: Overlay,
+        tools: Tools,
+        defects: Mapping[tuple[str, int], str] | None = None,
     ) -> None:
         self.partition = partition
         self.next_offsets = dict(next_offsets)
         self.is_empty = True
         self._overlay = overlay
         self._tools = tools
+        self._defects = defects or {}
         self._outgoing = Outgoing()
         self._item_ids: dict[int, str] = {}
-        self._newest_record_ms: dict[str, int] = {}  # user -> timestamp of the newest record applied
+        self._newest_record_ms: dict[str, int] = {}  # user -> timestamp of the newest record decoded
         self._applied: Counter[tuple[str, str]] = Counter()
         self._late: Counter[str] = Counter()
         self._refused: Counter[tuple[str, str]] = Counter()
-        self._lists = 0
+        self._listed: list[str] = []  # the users who get a list
 
-    def apply(self, records: Sequence[ConsumerRecord]) -> None:
-        """Decode records and apply them in order; those below the next offset were applied before."""
+    def apply(self, records: Sequence[ConsumerRecord]) -> int:
+        """Decode records and apply them in order; those below the next offset were applied before.
+
+        Returns how many of the records are done: fewer than there are if they hold many interactions.
+        """
         tools = self._tools
-        fresh = [record for record in records if self._is_next(record)]
-        if not fresh:
-            return
-        self.is_empty = False
-        tools.metrics.chunk_events.observe(len(fresh))
+        fresh: list[tuple[ConsumerRecord, Record | None]] = []
+        done = events = 0
         with tools.timed("decode"):
-            decoded = [(record, self._decode(record)) for record in fresh]
-        sources = {
-            (record.topic, record.offset): record
-            for record, interactions in decoded
-            if interactions is not None
-        }
+            while done < len(records) and events < STEP_EVENTS:
+                record = records[done]
+                done += 1
+                if self._is_next(record):
+                    decoded = self._decode(record)
+                    fresh.append((record, decoded))
+                    events += len(decoded.interactions) if decoded is not None else 0
+        if fresh:
+            self.is_empty = False
+            tools.metrics.chunk_events.observe(len(fresh))
+            self._step(fresh)
+        return done
+
+    def _step(self, fresh: Sequence[tuple[ConsumerRecord, Record | None]]) -> None:
+        tools = self._tools
+        decoded = [item for _, item in fresh if item is not None]
+        with tools.timed("read"):
+            self._overlay.load(line.user_id for item in decoded for line in item.interactions)
         with tools.timed("learn"):
-            step = tools.recommender.step([item for _, item in decoded if item is not None], self._overlay)
+            step = tools.recommender.step(decoded, self._overlay)
+        sources = {(record.topic, record.offset): record for record, _ in fresh}
         for item, refused in step.refused:
             self._refuse(sources[item.topic, item.offset], refused)
         self._applied.update(step.applied)
@@ -93,7 +125,7 @@ class Transaction:
                 recommendations.user_id.encode(),
                 encode_list(recommendations),
             )
-        self._lists = len(lists)
+        self._listed = [recommendations.user_id for recommendations in lists]
         self._outgoing.users = self._overlay.changes()
         self._outgoing.next_offsets = self.next_offsets
         for key, item_id in self._item_ids.items():
@@ -109,9 +141,10 @@ class Transaction:
             metrics.late_events.labels(topic).inc(events)
         for (topic, reason), records in self._refused.items():
             metrics.dead_letters.labels(topic, reason).inc(records)
-        metrics.lists.inc(self._lists)
-        for newest_ms in self._newest_record_ms.values():
-            metrics.event_to_list_seconds.observe(max(now_seconds - newest_ms / 1000, 0.0))
+        metrics.lists.inc(len(self._listed))
+        for user_id in self._listed:
+            age_seconds = now_seconds - self._newest_record_ms[user_id] / 1000
+            metrics.event_to_list_seconds.observe(max(age_seconds, 0.0))
 
     @property
     def item_ids(self) -> Mapping[int, str]:
@@ -127,6 +160,9 @@ class Transaction:
 
     def _decode(self, record: ConsumerRecord) -> Record | None:
         try:
+            defect = self._defects.get((record.topic, record.offset))
+            if defect is not None:
+                raise Refused("defect", f"defect: Freshet failed on this record: {defect}")
             interactions = self._tools.decoders[record.topic].decode(
                 record.key, record.value, record.timestamp
             )
@@ -134,13 +170,28 @@ class Transaction:
             self._refuse(record, refused)
             return None
         for interaction in interactions:
-            self._newest_record_ms[interaction.user_id] = record.timestamp
+            newest_ms = self._newest_record_ms.get(interaction.user_id, record.timestamp)
+            self._newest_record_ms[interaction.user_id] = max(newest_ms, record.timestamp)
         return Record(record.topic, record.partition, record.offset, interactions)
 
     def _refuse(self, record: ConsumerRecord, refused: Refused) -> None:
         headers = dead_letter_headers(
             refused, record.topic, record.partition, record.offset, record.timestamp
         )
-        dead_letters = self._tools.settings.topics.dead_letters
-        self._outgoing.add(dead_letters, self.partition, record.key, record.value, headers)
+        key, value, cut = self._fitting(record.key, record.value)
+        self._outgoing.add(
+            self._tools.settings.topics.dead_letters, self.partition, key, value, headers + cut
+        )
         self._refused[record.topic, refused.reason] += 1
+
+    def _fitting(
+        self, key: bytes | None, value: bytes | None
+    ) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
+        """Cut what the dead letters would not take: a record that came compressed may be of any size."""
+        room = self._tools.message_bytes - ENVELOPE_BYTES
+        size = len(key or b"") + len(value or b"")
+        if size <= room:
+            return key, value, []
+        key = key and key[:room]
+        value = value and value[: room - len(key or b"")]
+        return key, value, [("cut-from-bytes", str(size).encode())]
