@@ -18,7 +18,8 @@ tests/streams/test_transport_contract.py pins each of them.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,7 +71,7 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
     """Faust's consumer, delivering chunks and committing only what is said to be done."""
 
     logger = FRAMEWORK
-    before_revocation: Callable[[], Awaitable[None]] | None = None
+    before_revocation: Callable[[], Coroutine[None, None, None]] | None = None
     on_epoch: Callable[[int, frozenset[TP]], None] | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - passed through to Faust
@@ -80,6 +81,7 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
         self._fetch_from: dict[TP, int | None] = {}
         self._rewind_to: dict[tuple[str, int], int] | None = None  # not None: a seek comes before any fetch
         self._fetching = asyncio.Lock()
+        self._draining: asyncio.Task[None] | None = None
         super().__init__(*arguments, **options)
         if self.app.tables.changelog_topics:
             raise RuntimeError("chunk transport and Faust tables do not go together")
@@ -118,8 +120,7 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
 
     def lag(self, topic: str, partition: int) -> int | None:
         """Return how many offsets the log is ahead of what was delivered; None before the first fetch."""
-        consumer = self._thread._ensure_consumer()
-        assignment = consumer._subscription.subscription.assignment
+        assignment = self._assignment()
         tp = driver.ensure_aiokafka_TP(TP(topic, partition))
         if assignment is None or tp not in assignment.tps:
             return None
@@ -128,6 +129,17 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
         if state.lso is None or not state.has_valid_position:
             return None
         return max(int(state.lso) - int(state.position), 0)
+
+    def silence_seconds(self) -> float:
+        """Return how long ago a broker last answered a fetch; 0 where none was to be expected yet."""
+        assignment = self._assignment()
+        answers = [assignment.state_value(tp).timestamp for tp in assignment.tps] if assignment else []
+        newest_ms = max((answered_ms for answered_ms in answers if answered_ms is not None), default=None)
+        return 0.0 if newest_ms is None else max(time.time() - newest_ms / 1000, 0.0)
+
+    def _assignment(self) -> Any:  # noqa: ANN401 - aiokafka has no types
+        subscription = self._thread._ensure_consumer()._subscription.subscription
+        return subscription and subscription.assignment
 
     # Commits: explicit only. Overriding ack() would not do: Faust's Cython stream iterator inlines it.
 
@@ -150,11 +162,12 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Let the application finish what it holds, commit it, and end the epoch."""
-        try:
-            if self.before_revocation is not None:
-                await asyncio.wait_for(self.before_revocation(), DRAIN_TIMEOUT_SECONDS)
-        except TimeoutError:
-            log.warning("what was in flight did not finish in time: its next owner takes it over")
+        if self.before_revocation is not None:
+            # Not cancelled when it takes too long: its commit succeeds unseen or is fenced; both are exact.
+            self._draining = asyncio.create_task(self.before_revocation())
+            _, unfinished = await asyncio.wait([self._draining], timeout=DRAIN_TIMEOUT_SECONDS)
+            if unfinished:
+                log.warning("what was in flight did not finish in time: its next owner takes it over")
         try:
             await super().on_partitions_revoked(revoked)
         finally:
@@ -171,20 +184,23 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
         If it fails, nothing is fetched until it succeeds: positions would be neither here nor there.
         """
         self._end_epoch()
+        epoch, rewind_to = self.epoch, dict(self._rewind_to or {})
         await super().perform_seek()
-        self._fetch_from = {tp: self._committed_offset.get(tp) or None for tp in self.assignment()}
-        fresh = [driver.ensure_aiokafka_TP(tp) for tp, offset in self._fetch_from.items() if offset is None]
+        starts = {tp: self._committed_offset.get(tp) or None for tp in self.assignment()}
+        fresh = [driver.ensure_aiokafka_TP(tp) for tp, offset in starts.items() if offset is None]
         if fresh:
             await self._thread.seek_to_beginning(*fresh)
-        for (topic, partition), offset in (self._rewind_to or {}).items():
+        for (topic, partition), offset in rewind_to.items():
             tp = TP(topic, partition)
-            if tp in self._fetch_from:
+            if tp in starts:
                 await self._thread.seek_wait({tp: offset})
-                self._fetch_from[tp] = offset
+                starts[tp] = offset
                 self._committed_offset[tp] = offset  # Faust commits forward only, and this is behind
-        self._rewind_to = None
+        if epoch != self.epoch:
+            return  # it ended meanwhile, and what ended it asks for a seek of its own
+        self._fetch_from, self._rewind_to = starts, None
         if self.on_epoch is not None:
-            self.on_epoch(self.epoch, frozenset(self._fetch_from))
+            self.on_epoch(self.epoch, frozenset(starts))
 
     # Fetching.
 
@@ -211,7 +227,13 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
             if self._rewind_to is not None and not await self._seek_again():
                 return
             epoch, generation = self.epoch, self.app.consumer_generation_id
-            fetched = await self._thread.getmany(active, timeout=FETCH_TIMEOUT_SECONDS)
+            try:
+                fetched = await self._thread.getmany(active, timeout=FETCH_TIMEOUT_SECONDS)
+            except KafkaError as error:
+                log.warning("cannot fetch, going back to the committed offsets: %r", error)
+                self.rewind()
+                await asyncio.sleep(RETRY_SECONDS)
+                return
             if (epoch, generation) != (self.epoch, self.app.consumer_generation_id) or not self.flow_active:
                 return  # a seek follows before the flow resumes
             chunks = list(self._chunks(fetched, epoch))
