@@ -15,6 +15,8 @@ VERSION = 1
 IDENTITY_FILE = "identity.json"
 ADDRESS_FILE = "worker.json"
 LOCK_FILE = "lock"
+PART = ".part"
+_BEGINNINGS = {LOCK_FILE, str(Path(IDENTITY_FILE).with_suffix(PART))}  # what a claim that failed may leave
 PARTITIONS = "partitions"
 CHECKPOINTS = "checkpoints"
 
@@ -43,7 +45,7 @@ def claim(directory: Path, group: str) -> Iterator[Identity]:
     """
     if not directory.exists():
         _make(directory)
-    identity = _read_identity(directory, group)
+    _read_identity(directory, group)  # before anything is written into a directory that is not ours
     try:
         lock = (directory / LOCK_FILE).open("a")
     except OSError as error:
@@ -55,6 +57,7 @@ def claim(directory: Path, group: str) -> Iterator[Identity]:
             raise ConfigurationError(
                 f"another worker is running in {directory}; give this one its own: --set data_directory=..."
             ) from None
+        identity = _read_identity(directory, group)  # again: another worker may have made it meanwhile
         if identity is None:
             identity = Identity(VERSION, group, secrets.token_hex(4))
             _write(directory / IDENTITY_FILE, identity)
@@ -64,12 +67,16 @@ def claim(directory: Path, group: str) -> Iterator[Identity]:
 @contextmanager
 def announce(directory: Path, host: str, port: int) -> Iterator[None]:
     """Write where the worker of this directory answers, as long as it does."""
-    file = directory / ADDRESS_FILE
-    _write(file, Address(host, port, os.getpid()))
+    _write(directory / ADDRESS_FILE, Address(host, port, os.getpid()))
     try:
         yield
     finally:
-        file.unlink(missing_ok=True)
+        forget_address(directory)
+
+
+def forget_address(directory: Path) -> None:
+    """Say that no worker of this directory answers any longer."""
+    (directory / ADDRESS_FILE).unlink(missing_ok=True)
 
 
 def read_address(directory: Path) -> Address | None:
@@ -90,7 +97,7 @@ def _make(directory: Path) -> None:
 def _read_identity(directory: Path, group: str) -> Identity | None:
     file = directory / IDENTITY_FILE
     if not file.exists():
-        if any(path.name != LOCK_FILE for path in directory.iterdir()):
+        if any(path.name not in _BEGINNINGS for path in directory.iterdir()):
             raise ConfigurationError(
                 f"{directory} is not empty and not a data directory of Freshet; "
                 "choose another: --set data_directory=..."
@@ -114,7 +121,7 @@ def _read_identity(directory: Path, group: str) -> Identity | None:
 
 
 def _write(file: Path, content: msgspec.Struct) -> None:
-    temporary = file.with_suffix(".part")
+    temporary = file.with_suffix(PART)
     try:
         temporary.write_bytes(msgspec.json.encode(content))
         temporary.replace(file)

@@ -4,7 +4,10 @@ import asyncio
 import logging
 import os
 import resource
+import signal
 import sys
+import threading
+from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -16,10 +19,10 @@ import torch
 import uvloop
 from faust.types import TP
 
-from state import RocksStore
+from state import RocksStore, StateError
 from streams import transport
 from streams.events import ACTIONS, InteractionDecoder
-from streams.identity import Identity, announce, claim
+from streams.identity import Identity, announce, claim, forget_address
 from streams.item_ids import ItemIds
 from streams.lane import Lane
 from streams.metrics import Metrics
@@ -36,6 +39,8 @@ HEARTBEAT_SECONDS = 2.0
 REBALANCE_TIMEOUT_SECONDS = 20.0
 COMMIT_INTERVAL_SECONDS = 1.0
 BUFFERED_CHUNKS = 16
+SILENCE_SECONDS = 10.0  # without an answer to a fetch or a commit the broker counts as away
+STOP_SECONDS = 8.0  # less than the ten that containers get between SIGTERM and SIGKILL
 
 log = logging.getLogger(__name__)
 FRAMEWORK = logging.getLogger("faust.freshet")  # the life cycle that Faust logs of our classes
@@ -57,7 +62,7 @@ def _execute(settings: Settings, runtime: "Runtime") -> int:
     transport.install()
     app = _app(settings, runtime)
     runtime.app = app
-    worker = faust.Worker(
+    worker = _Worker(
         app,
         runtime,
         quiet=True,
@@ -66,12 +71,41 @@ def _execute(settings: Settings, runtime: "Runtime") -> int:
         loop=asyncio.new_event_loop(),
     )
     worker.spinner = None  # it writes to the terminal of whoever started us
+    worker.data_directory = Path(settings.data_directory)
     log.info("worker %s: http://%s:%d", runtime.identity.worker_id, settings.metrics_host, runtime.web.port)
     try:
         worker.execute_from_commandline()
     except SystemExit as ended:
         return int(ended.code or 0)
+    finally:
+        worker.has_stopped()
     return 0
+
+
+class _Worker(faust.Worker):  # type: ignore[misc]
+    """Faust's worker, which ends when it is told to, also if no broker lets it take its leave."""
+
+    data_directory: Path
+    _deadline: threading.Timer | None = None
+
+    def _schedule_shutdown(self, received: signal.Signals) -> None:
+        if self._deadline is None:
+            self._deadline = threading.Timer(STOP_SECONDS, self._leave)
+            self._deadline.daemon = True
+            self._deadline.start()
+        super()._schedule_shutdown(received)
+
+    def _leave(self) -> None:
+        """End the process. Nothing is lost: what was not committed is delivered to the next owner."""
+        log.warning("not stopped after %.0f s, as no broker answers: leaving at once", STOP_SECONDS)
+        forget_address(self.data_directory)
+        logging.shutdown()
+        os._exit(0)
+
+    def has_stopped(self) -> None:
+        """Leave the process alone: all went well."""
+        if self._deadline is not None:
+            self._deadline.cancel()
 
 
 class _App(faust.App):  # type: ignore[misc]
@@ -156,9 +190,8 @@ class Runtime(mode.Service):  # type: ignore[misc]
 
     async def on_stop(self) -> None:
         """Leave the partitions, after Faust has left the group."""
-        await asyncio.gather(*(lane.close() for lane in self.lanes))
-        await self._item_ids.stop()
-        await self.web.stop()
+        await _all(*(lane.close() for lane in self.lanes))
+        await _all(self._item_ids.stop(), self.web.stop())
         self._thread.shutdown()
 
     async def deliver(self, stream: Any) -> None:  # noqa: ANN401 - Faust has no types
@@ -176,6 +209,7 @@ class Runtime(mode.Service):  # type: ignore[misc]
             self.recommender,
             {name: InteractionDecoder(name, source) for name, source in self.settings.sources.items()},
             self.metrics,
+            self.layout.message_bytes,
         )
         directory = Path(self.settings.data_directory) / "partitions" / str(number)
         part = Partition(
@@ -184,6 +218,7 @@ class Runtime(mode.Service):  # type: ignore[misc]
             changelog=self.settings.users_topic,
             group=self.settings.group,
             servers=self._servers,
+            batch_bytes=self.layout.message_bytes,
         )
         return Lane(part, consumer, tools, self._thread, self._item_ids.catch_up)
 
@@ -213,6 +248,9 @@ class Runtime(mode.Service):  # type: ignore[misc]
         for lane in self._owned():
             if lane.readiness is not None:
                 return f"partition {lane.number}: {lane.readiness}"
+        silence = min(self.app.consumer.silence_seconds(), *(lane.idle_seconds for lane in self.lanes))
+        if silence > SILENCE_SECONDS:
+            return f"no broker has answered for {silence:.0f} s"
         return None
 
     async def inspect_user(self, user_id: str) -> dict[str, Any] | None:
@@ -238,7 +276,10 @@ class Runtime(mode.Service):  # type: ignore[misc]
         }
 
     def _look_up(self, lane: Lane, user_id: str) -> dict[str, Any] | None:
-        user = lane.partition.overlay.peek(user_id) if lane.partition.is_open else None
+        try:
+            user = lane.partition.overlay.peek(user_id) if lane.partition.is_open else None
+        except (RuntimeError, StateError):  # it was closed a moment ago, or is being restored
+            user = None
         if user is None:
             return None
         state = user.state
@@ -262,21 +303,35 @@ class Runtime(mode.Service):  # type: ignore[misc]
 
     async def _measure(self) -> None:
         """Set the gauges once a second."""
+        loop = asyncio.get_running_loop()
         while not self.should_stop:
-            owned = self._owned()
-            for lane in owned:
-                lane.measure(self.metrics)
-            open_lanes = [lane.partition for lane in owned if lane.partition.is_open]
-            self.metrics.commit_age_seconds.set(max((lane.pending_seconds for lane in owned), default=0.0))
-            self.metrics.users.set(sum(part.overlay.stored_users for part in open_lanes))
-            self.metrics.state_bytes.set(sum(part.store.approximate_bytes() for part in open_lanes))
-            self.metrics.items.set(len(self.recommender.catalog))
-            self.metrics.model_version.set(self.recommender.learner.steps)
-            await asyncio.get_running_loop().run_in_executor(self._thread, self.recommender.score_waiting)
-            self.metrics.count_prequential(self.recommender.variant, self.recommender.prequential)
-            if self.recommender.learner.loss is not None:
-                self.metrics.loss.labels("ranker").set(self.recommender.learner.loss)
+            try:
+                await loop.run_in_executor(self._thread, self.recommender.score_waiting)
+                self._set_gauges()
+            except Exception as error:  # what cannot be measured now must not end the worker
+                log.warning("not measured this time: %r", error)
             await asyncio.sleep(MEASURE_SECONDS)
+
+    def _set_gauges(self) -> None:
+        metrics, recommender, owned = self.metrics, self.recommender, self._owned()
+        for lane in owned:
+            lane.measure(metrics)
+        metrics.commit_age_seconds.set(max((lane.pending_seconds for lane in owned), default=0.0))
+        metrics.items.set(len(recommender.catalog))
+        metrics.model_version.set(recommender.learner.steps)
+        metrics.count_prequential(recommender.variant, recommender.prequential)
+        if recommender.learner.loss is not None:
+            metrics.loss.labels("ranker").set(recommender.learner.loss)
+        partitions = [lane.partition for lane in owned if lane.partition.is_open]
+        metrics.users.set(sum(part.overlay.stored_users for part in partitions))
+        metrics.state_bytes.set(sum(part.store.approximate_bytes() for part in partitions))
+
+
+async def _all(*endings: Awaitable[None]) -> None:
+    """Let all of them end, whatever one of them says."""
+    for ended in await asyncio.gather(*endings, return_exceptions=True):
+        if isinstance(ended, BaseException):
+            log.warning("did not end well: %r", ended)
 
 
 def resident_bytes() -> int:
