@@ -5,8 +5,12 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+from models.catalog import item_key
 
 POLL_MS = 500
+RETRY_SECONDS = 1.0
 BATCH_RECORDS = 20_000
 PARTITION = 0  # the topic has one partition, so that one position says how far a worker has read
 
@@ -74,20 +78,31 @@ class ItemIds:
                 raise
             except Exception as error:
                 log.warning("item ids: %s cannot be read right now: %r", self._tp.topic, error)
-                await asyncio.sleep(1)
+                consumer.seek(self._tp, self._position)  # what was fetched may not have been handed over
+                await asyncio.sleep(RETRY_SECONDS)
                 continue
             async with self._moved:
                 self._position = position
                 self._moved.notify_all()
 
-    async def _take_in(self, records: Sequence[object]) -> None:
+    async def _take_in(self, records: Sequence[ConsumerRecord]) -> None:
         ids: list[tuple[int, str]] = []
         for record in records:
-            key, value = record.key, record.value  # type: ignore[attr-defined]
-            try:
-                ids.append((int.from_bytes(key, "little"), value.decode()))
-            except (AttributeError, UnicodeDecodeError):
-                offset = record.offset  # type: ignore[attr-defined]
-                log.warning("item ids: %s offset %d is not an item id; skipped", self._tp.topic, offset)
+            item_id = _item_id(record)
+            if item_id is None:
+                log.warning(
+                    "item ids: %s offset %d is not an item id; skipped", self._tp.topic, record.offset
+                )
+            else:
+                ids.append((item_key(item_id), item_id))
         if ids:
             await self._learn(ids)
+
+
+def _item_id(record: ConsumerRecord) -> str | None:
+    """Return the id that a record tells, None if its key is not the id's own."""
+    try:
+        item_id = str(record.value.decode())
+    except (AttributeError, UnicodeDecodeError):
+        return None
+    return item_id if record.key == encode_key(item_key(item_id)) else None
