@@ -15,6 +15,7 @@ from streams.settings import Settings, Source, SourceFields
 
 if TYPE_CHECKING:
     from kafka import KafkaProducer
+    from kafka.producer.future import FutureRecordMetadata
 
 _PATIENCE_SECONDS = 0.0005
 
@@ -66,11 +67,11 @@ class Feed:
             self._producer.flush()
         self._check()
 
-    def interaction(self, interaction: Interaction) -> None:
-        """Send an interaction, with its own time."""
+    def interaction(self, interaction: Interaction) -> "FutureRecordMetadata":
+        """Send an interaction, with its own time; what is returned knows its position once it has arrived."""
         topic = self._sources[interaction.action]
         value = encode_for(self._settings.sources[topic], interaction)
-        self._send(topic, interaction.user_id, value)
+        return self._send(topic, interaction.user_id, value)
 
     def interaction_now(self, interaction: Interaction) -> None:
         """Send an interaction as of now; the times of a user grow, so that their order stays."""
@@ -82,11 +83,12 @@ class Feed:
         """Send the catalogue's word on an item."""
         self._send(self._settings.topics.items, item.item_id, encode_item(item))
 
-    def _send(self, topic: str, key: str, value: bytes) -> None:
+    def _send(self, topic: str, key: str, value: bytes) -> "FutureRecordMetadata":
         self._check()
         with kafka_errors(self._settings):
-            self._producer.send(topic, value, key.encode()).add_errback(self._failures.append)
+            future = self._producer.send(topic, value, key.encode()).add_errback(self._failures.append)
         self.sent[topic] += 1
+        return future
 
     def _check(self) -> None:
         if self._failures:

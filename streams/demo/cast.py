@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from streams.connection import consumer, producer
-from streams.events import Interaction, RecommendationList, decode_list, encode_interaction, encode_item
+from streams.connection import consumer
+from streams.events import Interaction, RecommendationList, decode_list
+from streams.feed import Feed
 from streams.settings import Settings
 from streams.shop import Shop
 
@@ -41,8 +42,8 @@ class Sender(threading.Thread):
     def run(self) -> None:
         """Send on schedule."""
         try:
-            with producer(self._settings) as kafka:
-                self._send_all(kafka)
+            with Feed(self._settings) as feed:
+                self._send_all(feed)
         except Exception as error:  # shown by whoever joins us
             self.error = error
 
@@ -51,28 +52,27 @@ class Sender(threading.Thread):
         self._ending.set()
         self.join()
 
-    def _send_all(self, kafka: Any) -> None:  # noqa: ANN401 - kafka-python has no types
+    def _send_all(self, feed: Feed) -> None:
         started = time.monotonic()
         for number, interaction in enumerate(self._shop):
-            self._list_new_items(kafka)
+            self._list_new_items(feed)
             ahead = started + number / self._rate - time.monotonic()
             if ahead < -BEHIND_SECONDS:
                 started -= ahead
             if self._ending.wait(max(ahead, 0)):
                 break
-            self._send(kafka, interaction)
-        kafka.flush()
+            self._send(feed, interaction)
 
-    def _list_new_items(self, kafka: Any) -> None:  # noqa: ANN401
+    def _list_new_items(self, feed: Feed) -> None:
         for item in self._shop.new_listings():
-            kafka.send(self._settings.topics.items, key=item.item_id.encode(), value=encode_item(item))
+            feed.item(item)
             self.sent.titles[item.item_id] = item.title or item.item_id
 
-    def _send(self, kafka: Any, interaction: Interaction) -> None:  # noqa: ANN401
+    def _send(self, feed: Feed, interaction: Interaction) -> None:
         sent, now = self.sent, time.time()
-        topic = self._settings.source_of(interaction.action)
-        future = kafka.send(topic, key=interaction.user_id.encode(), value=encode_interaction(interaction))
-        future.add_callback(lambda at: sent.times.__setitem__((at.topic, at.partition, at.offset), now))
+        feed.interaction(interaction).add_callback(
+            lambda at: sent.times.__setitem__((at.topic, at.partition, at.offset), now)
+        )
         sent.events += 1
         sent.users.add(interaction.user_id)
         sent.last[interaction.user_id] = interaction

@@ -1,0 +1,1 @@
+"""Measurements: ratios and medians of one run, never one absolute time."""
