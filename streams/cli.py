@@ -7,7 +7,19 @@ import click
 
 from streams.errors import FreshetError
 
-COMMANDS = ("broker", "demo", "evaluate", "inspect", "replay", "simulate", "topics", "worker")
+COMMANDS = (
+    "broker",
+    "checkpoint",
+    "demo",
+    "evaluate",
+    "inspect",
+    "replay",
+    "reset",
+    "simulate",
+    "topics",
+    "watch",
+    "worker",
+)
 
 
 class _Commands(click.Group):

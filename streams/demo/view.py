@@ -8,6 +8,7 @@ from rich.text import Text
 
 from streams.demo.cast import Shown
 from streams.demo.run import DemoResult, Scene
+from streams.watching import MARKS, moved
 
 USERS_SHOWN = 4
 PLACES_SHOWN = 5
@@ -37,17 +38,15 @@ class View:
         lines.append(f"{user_id}\n", style="bold")
         lines.append(f"{last.action} {titles.get(last.item_id, last.item_id)}\n\n", style="yellow")
         for place, item in enumerate(shown.now.items[:PLACES_SHOWN], 1):
-            lines.append(f"{place} {_moved(shown, place, item.item_id)} {titles.get(item.item_id, '')}\n")
+            lines.append(f"{place} {_mark(shown, place, item.item_id)} {titles.get(item.item_id, '')}\n")
             lines.append(f"    {', '.join(item.reasons)}\n", style="dim")
         return lines
 
 
-def _moved(shown: Shown, place: int, item_id: str) -> str:
+def _mark(shown: Shown, place: int, item_id: str) -> str:
     """Return how an item moved against the list before."""
-    if item_id not in shown.before:
-        return "+"
-    before = shown.before.index(item_id) + 1
-    return "=" if before == place else ("↑" if before > place else "↓")
+    place_before = shown.before.index(item_id) + 1 if item_id in shown.before else None
+    return MARKS[moved(place_before, place)]
 
 
 def _figures(scene: Scene) -> RenderableType:
