@@ -113,7 +113,7 @@ def _wait_for_listener(settings: Settings) -> None:
     """Knock at the addresses first: kafka-python itself would back off, and leave a thread behind."""
     hosts = addresses(settings)
     deadline = time.monotonic() + _KNOCK_SECONDS
-    while not any(_listens(host, port) for host, port in hosts):
+    while not any(listens(host, port) for host, port in hosts):
         if time.monotonic() > deadline:
             raise FreshetError(
                 f"no Kafka answers at {settings.bootstrap_servers}; start one with `freshet broker start`, "
@@ -122,7 +122,8 @@ def _wait_for_listener(settings: Settings) -> None:
         time.sleep(_PAUSE_SECONDS)
 
 
-def _listens(host: str, port: int) -> bool:
+def listens(host: str, port: int) -> bool:
+    """Whether somebody accepts connections there, within a second."""
     try:
         socket.create_connection((host, port), timeout=_KNOCK_SECONDS / 2).close()
     except OSError:

@@ -45,7 +45,7 @@ def claim(directory: Path, group: str) -> Iterator[Identity]:
     """
     if not directory.exists():
         _make(directory)
-    _read_identity(directory, group)  # before anything is written into a directory that is not ours
+    read_identity(directory, group)  # before anything is written into a directory that is not ours
     try:
         lock = (directory / LOCK_FILE).open("a")
     except OSError as error:
@@ -57,7 +57,7 @@ def claim(directory: Path, group: str) -> Iterator[Identity]:
             raise ConfigurationError(
                 f"another worker is running in {directory}; give this one its own: --set data_directory=..."
             ) from None
-        identity = _read_identity(directory, group)  # again: another worker may have made it meanwhile
+        identity = read_identity(directory, group)  # again: another worker may have made it meanwhile
         if identity is None:
             identity = Identity(VERSION, group, secrets.token_hex(4))
             _write(directory / IDENTITY_FILE, identity)
@@ -79,22 +79,11 @@ def forget_address(directory: Path) -> None:
     (directory / ADDRESS_FILE).unlink(missing_ok=True)
 
 
-def read_address(directory: Path) -> Address | None:
-    """Return where the worker of this directory answers; None if none is running."""
-    try:
-        return msgspec.json.decode((directory / ADDRESS_FILE).read_bytes(), type=Address)
-    except (OSError, msgspec.DecodeError):
-        return None
+def read_identity(directory: Path, group: str) -> Identity | None:
+    """Return whose a data directory is that exists; None if it is empty, and so could become the group's.
 
-
-def _make(directory: Path) -> None:
-    try:
-        directory.mkdir(parents=True)
-    except OSError as error:
-        raise _unusable(directory, error) from None
-
-
-def _read_identity(directory: Path, group: str) -> Identity | None:
+    Raises ConfigurationError for one of another group, of a newer version, or that is not Freshet's.
+    """
     file = directory / IDENTITY_FILE
     if not file.exists():
         if any(path.name not in _BEGINNINGS for path in directory.iterdir()):
@@ -118,6 +107,21 @@ def _read_identity(directory: Path, group: str) -> Identity | None:
             "choose another data_directory, or the right group"
         )
     return identity
+
+
+def read_address(directory: Path) -> Address | None:
+    """Return where the worker of this directory answers; None if none is running."""
+    try:
+        return msgspec.json.decode((directory / ADDRESS_FILE).read_bytes(), type=Address)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _make(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True)
+    except OSError as error:
+        raise _unusable(directory, error) from None
 
 
 def _write(file: Path, content: msgspec.Struct) -> None:
