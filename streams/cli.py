@@ -11,6 +11,7 @@ COMMANDS = (
     "broker",
     "checkpoint",
     "demo",
+    "doctor",
     "evaluate",
     "inspect",
     "replay",

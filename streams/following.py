@@ -40,8 +40,8 @@ class LogFollower:
         self._task: asyncio.Task[None] | None = None
         self._moved = asyncio.Condition()
 
-    async def start(self) -> dict[int, int]:
-        """Connect and stand at the positions. Return the first offset that each partition's log still has."""
+    async def start(self) -> None:
+        """Connect and stand at the positions."""
         consumer = self._consumer = AIOKafkaConsumer(
             bootstrap_servers=self._servers,
             group_id=None,
@@ -53,10 +53,17 @@ class LogFollower:
         await consumer.start()
         consumer.assign(self._tps)
         starts = await consumer.beginning_offsets(self._tps)
+        ends = await consumer.end_offsets(self._tps)
         for tp in self._tps:
-            self._positions.setdefault(tp.partition, starts[tp])
-            consumer.seek(tp, self._positions[tp.partition])
-        return {tp.partition: start for tp, start in starts.items()}
+            position = self._positions.get(tp.partition, starts[tp])
+            if position > ends[tp]:
+                log.warning(
+                    "%s partition %d ends at %d, before %d: it was made anew, and is read from its beginning",
+                    *(self.topic, tp.partition, ends[tp], position),
+                )
+                position = starts[tp]
+            self._positions[tp.partition] = position
+            consumer.seek(tp, position)
 
     async def catch_up(self, partitions: Iterable[int] | None = None) -> None:
         """Wait until everything that these partitions have now was taken; say how far it is meanwhile."""

@@ -44,7 +44,7 @@ class Lane:
         source: Source,
         tools: Tools,
         model_thread: Executor,
-        catch_up: Callable[[], Awaitable[None]],
+        catch_up: Callable[[int], Awaitable[None]],
     ) -> None:
         self.number = partition.number
         self.partition = partition
@@ -200,7 +200,7 @@ class Lane:
             self._drop()
             self._hand_epoch = epoch
         restored = await self.partition.open(self._topics)
-        await self._catch_up()
+        await self._catch_up(self.number)
         await self._count_lost()
         seconds = time.monotonic() - started
         self._tools.metrics.restore_seconds.observe(seconds)

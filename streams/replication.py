@@ -12,16 +12,34 @@ from typing import TypeVar
 
 from aiokafka.structs import ConsumerRecord
 
+from streams.connection import consumer
 from streams.errors import ConfigurationError
 from streams.examples import CorruptExamplesError, decode_examples
 from streams.following import LogFollower
 from streams.metrics import Metrics
 from streams.recommender import Recommender
+from streams.settings import Settings
 
 T = TypeVar("T")
 InThread = Callable[..., Awaitable[T]]
 
 log = logging.getLogger(__name__)
+
+
+def verify_positions(settings: Settings, positions: Mapping[int, int]) -> None:
+    """Raise ConfigurationError if the examples log begins after what is known of it: a piece is missing."""
+    from kafka import TopicPartition
+
+    with consumer(settings) as reader:
+        tps = {number: TopicPartition(settings.examples_topic, number) for number in positions}
+        starts = reader.beginning_offsets(list(tps.values()))
+    for number, position in positions.items():
+        if position < starts[tps[number]]:
+            raise ConfigurationError(
+                f"what this worker has learned ends at {position} of {settings.examples_topic} partition "
+                f"{number}, which begins at {starts[tps[number]]} by now; import a newer checkpoint of "
+                "another worker (`freshet checkpoint import FILE`), or start anew (`freshet reset`)"
+            )
 
 
 class Replication:
@@ -39,18 +57,11 @@ class Replication:
         self._recommender = recommender
         self._metrics = metrics
         self._in_thread = in_thread
-        self._from: Mapping[int, int] = dict(recommender.examples_positions)
-        self._follower = LogFollower(topic, partitions, servers, self._take, self._from)
+        self._follower = LogFollower(topic, partitions, servers, self._take, recommender.examples_positions)
 
     async def start(self) -> None:
-        """Follow the log to its end. Raises ConfigurationError if it begins after what is known of it."""
-        for partition, start in (await self._follower.start()).items():
-            if self._from.get(partition, start) < start:
-                raise ConfigurationError(
-                    f"what this worker has learned ends at {self._from[partition]} of {self._follower.topic} "
-                    f"partition {partition}, which begins at {start} by now; import a newer checkpoint of "
-                    "another worker (`freshet checkpoint import FILE`), or start anew (`freshet reset`)"
-                )
+        """Follow the log to its end."""
+        await self._follower.start()
         await self._follower.catch_up()
 
     async def catch_up(self, partition: int) -> None:

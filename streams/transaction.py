@@ -13,6 +13,7 @@ from aiokafka.structs import ConsumerRecord
 
 from state.overlay import Overlay
 from streams.events import InteractionDecoder, Refused, dead_letter_headers, encode_list
+from streams.examples import ExamplesRecorder
 from streams.item_ids import PARTITION as ITEM_IDS_PARTITION
 from streams.item_ids import encode_key
 from streams.metrics import Metrics
@@ -70,6 +71,8 @@ class Transaction:
         self._tools = tools
         self._defects = defects or {}
         self._outgoing = Outgoing()
+        self._first_offsets = dict(next_offsets)
+        self._recorder = ExamplesRecorder(tools.settings.group, tools.recommender.worker_id, partition)
         self._item_ids: dict[int, str] = {}
         self._newest_record_ms: dict[str, int] = {}  # user -> timestamp of the newest record decoded
         self._applied: Counter[tuple[str, str]] = Counter()
@@ -105,7 +108,7 @@ class Transaction:
         with tools.timed("read"):
             self._overlay.load(line.user_id for item in decoded for line in item.interactions)
         with tools.timed("learn"):
-            step = tools.recommender.step(decoded, self._overlay)
+            step = tools.recommender.step(decoded, self._overlay, self._recorder)
         sources = {(record.topic, record.offset): record for record, _ in fresh}
         for item, refused in step.refused:
             self._refuse(sources[item.topic, item.offset], refused)
@@ -128,6 +131,11 @@ class Transaction:
         self._listed = [recommendations.user_id for recommendations in lists]
         self._outgoing.users = self._overlay.changes()
         self._outgoing.next_offsets = self.next_offsets
+        examples = self._recorder.close(
+            {topic: (self._first_offsets.get(topic, 0), end) for topic, end in self.next_offsets.items()}
+        )
+        if examples is not None:
+            self._outgoing.add(settings.examples_topic, self.partition, None, examples)
         for key, item_id in self._item_ids.items():
             self._outgoing.add(settings.item_ids_topic, ITEM_IDS_PARTITION, encode_key(key), item_id.encode())
         return self._outgoing

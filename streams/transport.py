@@ -173,6 +173,12 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
         finally:
             self._end_epoch()
 
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Say so if there is nothing to do: Faust then seeks nothing, and no epoch would begin."""
+        await super().on_partitions_assigned(assigned, generation_id)
+        if not assigned and self.on_epoch is not None:
+            self.on_epoch(self.epoch, frozenset())
+
     async def perform_seek(self) -> None:
         """Seek after an assignment."""
         async with self._fetching:

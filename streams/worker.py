@@ -3,9 +3,7 @@
 import asyncio
 import logging
 import os
-import resource
 import signal
-import sys
 import threading
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,16 +17,21 @@ import torch
 import uvloop
 from faust.types import TP
 
-from state import RocksStore, StateError
+from state import RocksStore
 from streams import transport
-from streams.events import ACTIONS, InteractionDecoder
-from streams.identity import Identity, announce, claim, forget_address
+from streams.catalogue import Catalogue
+from streams.checkpointing import Checkpointer, load_newest
+from streams.events import InteractionDecoder
+from streams.identity import PARTITIONS, Identity, announce, claim, forget_address
+from streams.inspection import Inspector
 from streams.item_ids import ItemIds
 from streams.lane import Lane
 from streams.metrics import Metrics
 from streams.partition import Partition
 from streams.recommender import Recommender
+from streams.replication import Replication, verify_positions
 from streams.settings import Settings
+from streams.threads import in_thread
 from streams.topics import TopicLayout, verify_topics
 from streams.transaction import Tools
 from streams.web import WebServer
@@ -53,6 +56,8 @@ def run_worker(settings: Settings) -> int:
     with claim(directory, settings.group) as identity:
         asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
         runtime = Runtime(settings, layout, identity)
+        load_newest(directory, runtime.recommender)
+        verify_positions(settings, runtime.recommender.examples_positions)
         runtime.web.bind()
         with announce(directory, settings.metrics_host, runtime.web.port):
             return _execute(settings, runtime)
@@ -162,17 +167,29 @@ class Runtime(mode.Service):  # type: ignore[misc]
         self.settings = settings
         self.layout = layout
         self.identity = identity
+        self.directory = Path(settings.data_directory)
         self.metrics = Metrics()
         torch.set_num_threads(1)
         self.recommender = Recommender(settings, identity.worker_id)
         self.metrics.identify(str(self.recommender.learner.device))
-        self.web = WebServer(settings.metrics_host, settings.metrics_port, self.metrics, self)
         self.lanes: list[Lane] = []
-        self._thread = ThreadPoolExecutor(1, "model")
-        servers = servers_of(settings)
-        self._item_ids = ItemIds(settings.item_ids_topic, servers, self._learn_item_ids)
-        self._servers = servers
+        self._servers = servers_of(settings)
         self._assigned: frozenset[int] | None = None
+        self._thread = ThreadPoolExecutor(1, "model")
+        self._in_thread = partial(in_thread, executor=self._thread)
+        self._item_ids = ItemIds(
+            settings.item_ids_topic,
+            self._servers,
+            partial(self._in_thread, self.recommender.learn_item_ids),
+        )
+        following = (layout.partitions, self._servers, self.recommender, self.metrics, self._in_thread)
+        self._catalogue = Catalogue(settings.topics.items, *following)
+        self._replication = Replication(settings.examples_topic, *following)
+        self._checkpointer = Checkpointer(
+            self.directory, settings.checkpoint_seconds, self.recommender, self.metrics, self._in_thread
+        )
+        inspector = Inspector(self, self._in_thread)
+        self.web = WebServer(settings.metrics_host, settings.metrics_port, self.metrics, inspector)
 
     # Life.
 
@@ -184,14 +201,18 @@ class Runtime(mode.Service):  # type: ignore[misc]
         self.lanes = [self._lane(number, consumer) for number in range(self.layout.partitions)]
         await self.web.start()
         await self._item_ids.start()
+        await self._catalogue.start()
+        await self._replication.start()
         for lane in self.lanes:
             lane.start()
         self.add_future(self._measure())
+        self.add_future(self._checkpointer.run())
 
     async def on_stop(self) -> None:
         """Leave the partitions, after Faust has left the group."""
         await _all(*(lane.close() for lane in self.lanes))
-        await _all(self._item_ids.stop(), self.web.stop())
+        await _all(self._item_ids.stop(), self._catalogue.stop(), self._replication.stop(), self.web.stop())
+        await self._checkpointer.take()
         self._thread.shutdown()
 
     async def deliver(self, stream: Any) -> None:  # noqa: ANN401 - Faust has no types
@@ -211,7 +232,7 @@ class Runtime(mode.Service):  # type: ignore[misc]
             self.metrics,
             self.layout.message_bytes,
         )
-        directory = Path(self.settings.data_directory) / "partitions" / str(number)
+        directory = self.directory / PARTITIONS / str(number)
         part = Partition(
             number,
             partial(RocksStore, directory),
@@ -220,7 +241,7 @@ class Runtime(mode.Service):  # type: ignore[misc]
             servers=self._servers,
             batch_bytes=self.layout.message_bytes,
         )
-        return Lane(part, consumer, tools, self._thread, self._item_ids.catch_up)
+        return Lane(part, consumer, tools, self._thread, self._catch_up)
 
     def _begin_epoch(self, epoch: int, assignment: frozenset[TP]) -> None:
         sources = self.settings.sources
@@ -235,9 +256,10 @@ class Runtime(mode.Service):  # type: ignore[misc]
             else:
                 lane.park()
 
-    async def _learn_item_ids(self, ids: Any) -> None:  # noqa: ANN401
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._thread, self.recommender.learn_item_ids, ids)
+    async def _catch_up(self, partition: int) -> None:
+        """Count all that a partition's older owners taught, before its own events are counted."""
+        await self._item_ids.catch_up()
+        await self._replication.catch_up(partition)
 
     # What it says of itself.
 
@@ -245,7 +267,7 @@ class Runtime(mode.Service):  # type: ignore[misc]
         """None if every partition of ours is restored and committing, else what is wrong."""
         if self._assigned is None:
             return "no partitions were assigned yet"
-        for lane in self._owned():
+        for lane in self.owned():
             if lane.readiness is not None:
                 return f"partition {lane.number}: {lane.readiness}"
         silence = min(self.app.consumer.silence_seconds(), *(lane.idle_seconds for lane in self.lanes))
@@ -253,70 +275,26 @@ class Runtime(mode.Service):  # type: ignore[misc]
             return f"no broker has answered for {silence:.0f} s"
         return None
 
-    async def inspect_user(self, user_id: str) -> dict[str, Any] | None:
-        """Return a user's sequence, interest and positions."""
-        loop = asyncio.get_running_loop()
-        for lane in self._owned():
-            found = await loop.run_in_executor(self._thread, self._look_up, lane, user_id)
-            if found is not None:
-                return found
-        return None
-
-    async def inspect_worker(self) -> dict[str, Any]:
-        """Return partitions, lag, model, memory and digests."""
-        return {
-            "worker_id": self.identity.worker_id,
-            "group": self.settings.group,
-            "ready": self.readiness() or "ready",
-            "partitions": [lane.describe() for lane in self._owned()],
-            "model_version": self.recommender.model_version,
-            "items": len(self.recommender.catalog),
-            "memory_bytes": resident_bytes(),
-            "digests": {},
-        }
-
-    def _look_up(self, lane: Lane, user_id: str) -> dict[str, Any] | None:
-        try:
-            user = lane.partition.overlay.peek(user_id) if lane.partition.is_open else None
-        except (RuntimeError, StateError):  # it was closed a moment ago, or is being restored
-            user = None
-        if user is None:
-            return None
-        state = user.state
-        sequence = zip(state.item_keys, state.actions, state.times_ms, strict=True)
-        return {
-            "user_id": user_id,
-            "partition": lane.number,
-            "sequence": [
-                {
-                    "item_id": self.recommender.item_id(key),
-                    "action": ACTIONS[action],
-                    "timestamp": time_ms,
-                }
-                for key, action, time_ms in sequence
-            ],
-            "positions": {topic: [lane.number, offset] for topic, offset in state.positions.items()},
-        }
-
-    def _owned(self) -> list[Lane]:
+    def owned(self) -> list[Lane]:
+        """Return the lanes of the partitions that are ours."""
         return [lane for lane in self.lanes if lane.number in (self._assigned or ())]
 
     async def _measure(self) -> None:
         """Set the gauges once a second."""
-        loop = asyncio.get_running_loop()
         while not self.should_stop:
             try:
-                await loop.run_in_executor(self._thread, self.recommender.score_waiting)
+                await self._in_thread(self.recommender.score_waiting)
                 self._set_gauges()
             except Exception as error:  # what cannot be measured now must not end the worker
                 log.warning("not measured this time: %r", error)
             await asyncio.sleep(MEASURE_SECONDS)
 
     def _set_gauges(self) -> None:
-        metrics, recommender, owned = self.metrics, self.recommender, self._owned()
+        metrics, recommender, owned = self.metrics, self.recommender, self.owned()
         for lane in owned:
             lane.measure(metrics)
         metrics.commit_age_seconds.set(max((lane.pending_seconds for lane in owned), default=0.0))
+        metrics.checkpoint_age_seconds.set(self._checkpointer.age_seconds)
         metrics.items.set(len(recommender.catalog))
         metrics.model_version.set(recommender.learner.steps)
         metrics.count_prequential(recommender.variant, recommender.prequential)
@@ -332,13 +310,3 @@ async def _all(*endings: Awaitable[None]) -> None:
     for ended in await asyncio.gather(*endings, return_exceptions=True):
         if isinstance(ended, BaseException):
             log.warning("did not end well: %r", ended)
-
-
-def resident_bytes() -> int:
-    """Return the memory that this process holds now, where that can be known, else its peak."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024

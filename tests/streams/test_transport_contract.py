@@ -30,6 +30,7 @@ def test_every_overridden_method_exists_in_faust() -> None:
         "_filter_tps_with_pending_acks",
         "_new_offset",
         "on_partitions_revoked",
+        "on_partitions_assigned",
         "perform_seek",
         "_drain_messages",
     ):
