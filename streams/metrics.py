@@ -1,7 +1,7 @@
 """Every Prometheus series that a worker exports: its name, its labels, its unit and its meaning."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -90,6 +90,7 @@ class Metrics:
             "topic",
             "partition",
         )
+        self.ready = gauge("ready", "1 while the worker answers 200 on /ready, else 0.")
         self.commit_age_seconds = gauge(
             "commit_age_seconds",
             "Age of the oldest event in hand that is not durable yet; 0 if there is none.",
@@ -103,6 +104,12 @@ class Metrics:
             "restore_seconds", "From a partition's fence to its users restored.", SECONDS
         )
         self.build_info = gauge("build_info", "1; what is running.", "version", "python", "torch", "device")
+
+    def forget_lag(self, topics: Iterable[str], partition: int) -> None:
+        """Export no lag any more of a partition that another worker owns."""
+        for topic in topics:
+            for series in (self.consumer_lag_events, self.consumer_lag_seconds):
+                series.remove_by_labels({"topic": topic, "partition": str(partition)})
 
     def count_prequential(self, variant: str, sums: Mapping[str, Prequential]) -> None:
         """Bring the prequential series up to the sums of every scorer."""

@@ -293,6 +293,10 @@ class Runtime(mode.Service):  # type: ignore[misc]
         metrics, recommender, owned = self.metrics, self.recommender, self.owned()
         for lane in owned:
             lane.measure(metrics)
+        for lane in self.lanes:
+            if lane not in owned:
+                metrics.forget_lag(self.settings.sources, lane.number)
+        metrics.ready.set(self.readiness() is None)
         metrics.commit_age_seconds.set(max((lane.pending_seconds for lane in owned), default=0.0))
         metrics.checkpoint_age_seconds.set(self._checkpointer.age_seconds)
         metrics.items.set(len(recommender.catalog))
