@@ -83,7 +83,8 @@ def check_lists(stage: Stage, reader: Reader, interactions: Sequence[Interaction
     users = {interaction.user_id for interaction in interactions}
     applied = series(stage, "freshet_events_total")
     print(
-        f"applied {applied:,.0f} of {len(interactions):,}; {len(reader.shown):,} of {len(users):,} users have lists"
+        f"applied {applied:,.0f} of {len(interactions):,}; "
+        f"{len(reader.shown):,} of {len(users):,} users have lists"
     )
 
 

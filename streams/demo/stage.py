@@ -55,13 +55,13 @@ def open_stage(wanted: Settings, keep: bool, say: Say) -> Iterator[Stage]:
     try:
         say("starting a broker")
         with running_broker(wanted, directory=directory / "broker", say=say) as broker:
-            settings = _own_settings(wanted, broker.bootstrap_servers, directory)
+            settings = own_settings(wanted, broker.bootstrap_servers, directory)
             say("creating topics")
             create_topics(settings)
             try:
-                with _worker(settings, directory) as worker:
+                with spawn_worker(settings, directory) as worker:
                     say("starting a worker")
-                    yield Stage(broker, settings, directory, _wait_ready(settings, directory, worker), worker)
+                    yield Stage(broker, settings, directory, wait_ready(settings, directory, worker), worker)
                     worker.terminate()
                     worker.wait(STOP_SECONDS)
             finally:
@@ -74,7 +74,7 @@ def open_stage(wanted: Settings, keep: bool, say: Say) -> Iterator[Stage]:
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def _own_settings(wanted: Settings, bootstrap_servers: str, directory: Path) -> Settings:
+def own_settings(wanted: Settings, bootstrap_servers: str, directory: Path) -> Settings:
     """Return settings like those wanted, with names that nobody else uses and events in our own format."""
     group = f"freshet-demo-{secrets.token_hex(3)}"
     return msgspec.structs.replace(
@@ -98,7 +98,8 @@ def _own_settings(wanted: Settings, bootstrap_servers: str, directory: Path) -> 
     )
 
 
-def _worker(settings: Settings, directory: Path) -> Guarded:
+def spawn_worker(settings: Settings, directory: Path) -> Guarded:
+    """Start a worker whose settings and log lie in the directory."""
     file = directory / "freshet.json"
     file.write_bytes(msgspec.json.encode(settings))
     command = [sys.executable, "-m", "streams.demo.worker", str(file)]
@@ -112,7 +113,8 @@ def ask(url: str) -> str:
         return text
 
 
-def _wait_ready(settings: Settings, directory: Path, worker: Guarded) -> str:
+def wait_ready(settings: Settings, directory: Path, worker: Guarded) -> str:
+    """Return the address of a worker's metrics once it is ready; raises FreshetError if it never is."""
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         if worker.returncode is not None:
