@@ -55,7 +55,7 @@ def _exit_code(arguments: list[str]) -> int:
         error.show()
         return 2
     except click.ClickException as error:
-        return _complain(f"{error.format_message()}; see --help", 2)
+        return _complain(f"{error.format_message().rstrip('.')}; see --help", 2)
     except (click.Abort, KeyboardInterrupt):
         return _complain("interrupted", 1)
     except FreshetError as error:

@@ -11,7 +11,10 @@ from streams.commands.options import configured, json_option, print_json
 from streams.settings import Settings
 
 
-@click.command(epilog="Example: freshet demo --seconds 20 --rate 500 --json")
+@click.command(
+    short_help="A shop, a worker and a reader of lists, for a minute.",
+    epilog="Example: freshet demo --seconds 20 --rate 500 --json",
+)
 @click.option("--seconds", type=click.FloatRange(min=1), default=60, show_default=True, help="How long.")
 @click.option("--rate", type=click.FloatRange(min=1), default=200, show_default=True, help="Events a second.")
 @click.option("--users", type=click.IntRange(min=1), default=500, show_default=True)

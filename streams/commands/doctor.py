@@ -25,7 +25,10 @@ def _whatever_the_settings(command: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-@click.command(epilog="Example: freshet doctor --config freshet.toml")
+@click.command(
+    short_help="Look for what is wrong, and say what to do.",
+    epilog="Example: freshet doctor --config freshet.toml",
+)
 @_whatever_the_settings
 @json_option
 @configured

@@ -22,7 +22,10 @@ File = click.Path(path_type=Path, dir_okay=False)
 _TITLES = {"full": "whole log", "last15": "last 15 %", "last10": "last 10 %"}
 
 
-@click.command(epilog="Example: freshet evaluate events.csv.gz --variant new")
+@click.command(
+    short_help="Measure on a log how good the lists are.",
+    epilog="Example: freshet evaluate events.csv.gz --variant new",
+)
 @click.argument("log", type=File)
 @click.option("--items", type=File, help="JSON lines of items: says how much of the log they list.")
 @click.option("--relations", type=File, help="CSV head,relation,tail: says how much of the log they touch.")

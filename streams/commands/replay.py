@@ -19,7 +19,10 @@ from streams.settings import Settings
 File = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command(epilog="Example: freshet replay events.csv.gz --items items.jsonl.gz --rate 200")
+@click.command(
+    short_help="Send a log to the source topics.",
+    epilog="Example: freshet replay events.csv.gz --items items.jsonl.gz --rate 200",
+)
 @click.argument("log", type=File)
 @click.option("--items", type=File, help="JSON lines of items, sent to the items topic first.")
 @click.option("--relations", type=File, help="CSV head,relation,tail, merged into the items. Needs --items.")

@@ -10,7 +10,10 @@ from streams.identity import CHECKPOINTS, IDENTITY_FILE, PARTITIONS, claim
 from streams.settings import Settings
 
 
-@click.command(epilog="Example: freshet reset && freshet worker")
+@click.command(
+    short_help="Forget the local state of a data directory.",
+    epilog="Example: freshet reset && freshet worker",
+)
 @json_option
 @configured
 def reset(settings: Settings, as_json: bool) -> None:

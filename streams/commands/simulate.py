@@ -18,7 +18,10 @@ from streams.shop import Shop
 LOG_SECONDS = 60.0
 
 
-@click.command(epilog="Example: freshet simulate --users 500 --rate 200 --seconds 60")
+@click.command(
+    short_help="A shop whose users have known, drifting interests.",
+    epilog="Example: freshet simulate --users 500 --rate 200 --seconds 60",
+)
 @click.option("--users", type=click.IntRange(1), default=500, show_default=True)
 @click.option("--items", type=click.IntRange(1), default=2000, show_default=True, help="At the opening.")
 @click.option(

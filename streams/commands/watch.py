@@ -16,7 +16,9 @@ from streams.settings import Settings
 from streams.watching import MARKS, Arrival, ListReader, NoList
 
 
-@click.command(epilog="Example: freshet watch u17 u4 --limit 10")
+@click.command(
+    short_help="Show lists as they arrive, and what moved.", epilog="Example: freshet watch u17 u4 --limit 10"
+)
 @click.argument("user", nargs=-1)
 @click.option("--limit", type=click.IntRange(1), help="End after so many lists.")
 @click.option("--json", "as_json", is_flag=True, help="Print each list as one line of JSON.")

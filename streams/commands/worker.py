@@ -11,7 +11,10 @@ from streams.settings import Settings
 QUIET_SECONDS = 5.0
 
 
-@click.command(epilog="Example: freshet worker --set data_directory=worker-1 --set metrics_port=0")
+@click.command(
+    short_help="Turn interactions into recommendation lists.",
+    epilog="Example: freshet worker --set data_directory=worker-1 --set metrics_port=0",
+)
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info")
 @configured
 def worker(settings: Settings, log_level: str) -> int:
