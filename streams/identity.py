@@ -86,7 +86,7 @@ def read_identity(directory: Path, group: str) -> Identity | None:
     """
     file = directory / IDENTITY_FILE
     if not file.exists():
-        if any(path.name not in _BEGINNINGS for path in directory.iterdir()):
+        if not _BEGINNINGS.issuperset(_names(directory)):
             raise ConfigurationError(
                 f"{directory} is not empty and not a data directory of Freshet; "
                 "choose another: --set data_directory=..."
@@ -115,6 +115,13 @@ def read_address(directory: Path) -> Address | None:
         return msgspec.json.decode((directory / ADDRESS_FILE).read_bytes(), type=Address)
     except (OSError, msgspec.DecodeError):
         return None
+
+
+def _names(directory: Path) -> list[str]:
+    try:
+        return [path.name for path in directory.iterdir()]
+    except OSError as error:
+        raise _unusable(directory, error) from None
 
 
 def _make(directory: Path) -> None:
