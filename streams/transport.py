@@ -191,6 +191,7 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
         """
         self._end_epoch()
         epoch, rewind_to = self.epoch, dict(self._rewind_to or {})
+        self._committed_offset.clear()  # Faust notes commits before it knows whether they succeed
         await super().perform_seek()
         starts = {tp: self._committed_offset.get(tp) or None for tp in self.assignment()}
         fresh = [driver.ensure_aiokafka_TP(tp) for tp, offset in starts.items() if offset is None]

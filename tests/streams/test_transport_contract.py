@@ -3,6 +3,7 @@
 import inspect
 from importlib.metadata import version
 
+import mode
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.subscription_state import TopicPartitionState
 from faust.transport.consumer import Consumer, ThreadDelegateConsumer
@@ -62,9 +63,17 @@ async def test_positions_and_stable_offsets_are_kept_where_lag_reads_them() -> N
     """A partition's state in aiokafka has the position and the last stable offset that `lag` compares."""
     state = TopicPartitionState(assignment=None)
     assert state.lso is None
+    assert state.timestamp is None
     assert not state.has_valid_position
     state.seek(7)
     assert state.position == 7
+
+
+def test_a_signal_schedules_the_shutdown_where_the_worker_sets_its_deadline() -> None:
+    """SIGTERM and SIGINT both go through the method that the worker overrides, once."""
+    assert "_schedule_shutdown(" in source(mode.Worker._on_sigterm)
+    assert "_schedule_shutdown(" in source(mode.Worker._on_sigint)
+    assert "_signal_stop_time" in source(mode.Worker._schedule_shutdown)
 
 
 def test_calls_into_the_consumer_thread_have_the_expected_shape() -> None:
