@@ -105,7 +105,7 @@ class Team:
     def wait_counted(self, events: int) -> str:
         """Wait until all is applied and every living worker has counted the same; return the digest."""
         while True:
-            lag = sum(member.look().get("freshet_consumer_lag_events", 1.0) for member in self.living())
+            lag = sum(member.look().get("freshet_consumer_lag_events", 0.0) for member in self.living())
             digests = {member.counters() for member in self.living()}
             if lag == 0 and len(digests) == 1 and self.applied() >= 0.9 * events:
                 time.sleep(1.5)  # the gauges and prequential sums are brought up to date once a second
@@ -166,8 +166,9 @@ def run(team: Team, interactions: Sequence[Interaction], workers: int, kill: boo
         while team.applied() < len(interactions) / 2:
             time.sleep(POLL_SECONDS)
         victim = team.members[-1]
-        victim.look()
+        told = victim.look().get("freshet_events_total", 0.0)
         victim.process.kill()
+        print(f"  killed a worker that had applied {told:,.0f}")
         victim.process.wait(10)
         team.join(workers - 1 if workers == 1 else workers)
     digest = team.wait_counted(len(interactions))
