@@ -9,6 +9,8 @@ import struct
 SEPARATOR = b"\xff"
 NEXT_KEY = SEPARATOR + b"next"
 """The next offset of each source topic: written with the users, and sent to the changelog with them."""
+TOPICS_KEY = SEPARATOR + b"topics"
+"""Which topics the next offsets are of, as Kafka identifies them: written and sent like the next offsets."""
 POSITION_KEY = SEPARATOR + b"position"
 """How far this store has followed the changelog: local, never sent."""
 

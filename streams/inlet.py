@@ -7,6 +7,7 @@ from typing import Protocol
 from aiokafka.structs import ConsumerRecord
 
 from streams.merging import SourceMerger
+from streams.partition import LostLogError
 
 HOLD_RECORDS = 4_000  # a topic with more than this waiting is not fetched
 HOLD_BYTES = 16 * 2**20  # nor one with more than this
@@ -62,6 +63,7 @@ class Inlet:
         self._bytes = dict.fromkeys(self._topics, 0)
         self._next_start: dict[str, int] = {}  # topic -> where its next chunk of this epoch begins
         self._starts: dict[str, int] = {}  # where what a topic delivers begins, until that is checked
+        self._lost: str | None = None  # why nothing can be taken any more
 
     def clear(self) -> None:
         """Forget everything: an epoch is over."""
@@ -69,6 +71,7 @@ class Inlet:
         self._bytes = dict.fromkeys(self._topics, 0)
         self._next_start.clear()
         self._starts.clear()
+        self._lost = None
 
     def add(self, chunk: Chunk) -> None:
         """Take a chunk of this epoch; rewinds if it does not go on where the one before it ended."""
@@ -80,6 +83,9 @@ class Inlet:
             )
             self._source.rewind()
             return
+        if chunk.start is not None and chunk.records[0].offset < chunk.start:
+            self._lost = f"{topic} was made anew: after {chunk.start} it delivers {chunk.records[0].offset}"
+            return
         if topic not in self._next_start and chunk.start is not None:
             self._starts[topic] = chunk.start
         self._next_start[topic] = chunk.next_offset
@@ -89,7 +95,12 @@ class Inlet:
             self._source.hold(topic, self._number)
 
     def take(self, limit: int, now_seconds: float) -> list[ConsumerRecord]:
-        """Return up to `limit` records that may be worked on now, in the order of their timestamps."""
+        """Return up to `limit` records that may be worked on now, in the order of their timestamps.
+
+        Raises LostLogError if a log went back.
+        """
+        if self._lost is not None:
+            raise LostLogError(self._lost)
         records = self._merger.take(limit, now_seconds)
         for record in records:
             self._bytes[record.topic] -= _size(record)

@@ -18,10 +18,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
-from state import UserStore, encode_next, read_next
-from state.keys import NEXT_KEY, POSITION_KEY
+from state import CorruptState, UserStore, encode_next, read_next
+from state.keys import NEXT_KEY, POSITION_KEY, TOPICS_KEY
 from state.overlay import Overlay
 from streams.errors import FreshetError
 from streams.threads import in_thread
@@ -39,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 class LostLogError(FreshetError):
-    """A source's log ends before what was applied of it: it was made anew, and nobody can go on from here."""
+    """A source's log is not the one that was applied: it was made anew, and nobody can go on from here."""
 
 
 @dataclass(slots=True)
@@ -65,7 +66,8 @@ class Outgoing:
 class Partition:
     """The users of one partition number. Not safe for two commits at once; its lane never does that.
 
-    `batch_bytes` is the largest batch that every topic takes.
+    `batch_bytes` is the largest batch that every topic takes; `topic_ids` tell a topic from an older one of
+    the same name.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Partition:
         group: str,
         servers: list[str],
         batch_bytes: int = BATCH_BYTES,
+        topic_ids: Mapping[str, str] | None = None,
     ) -> None:
         self.number = number
         self.next_offsets: dict[str, int] = {}
@@ -85,6 +88,8 @@ class Partition:
         self._changelog = changelog
         self._group = group
         self._servers = servers
+        self._topic_ids = dict(topic_ids or {})
+        self._known_ids: dict[str, str] = {}  # of the topics that the next offsets are of
         self._batch_bytes = min(batch_bytes, BATCH_BYTES)
         self._store: UserStore | None = None
         self._overlay: Overlay | None = None
@@ -138,6 +143,7 @@ class Partition:
         try:
             restored = await self._restore(consumer, self._store)
             self.next_offsets = read_next(self._store)
+            self._known_ids = _read_topics(self._store)
             await self._compare_logs(consumer, topics)
         finally:
             await consumer.stop()
@@ -153,13 +159,16 @@ class Partition:
             raise RuntimeError(f"partition {self.number} is not open")
         next_offsets = {**self.next_offsets, **outgoing.next_offsets}
         changes = {**outgoing.users, NEXT_KEY: encode_next(next_offsets)}
+        ids = {**self._known_ids, **{t: self._topic_ids[t] for t in next_offsets.keys() & self._topic_ids}}
+        if ids != self._known_ids:
+            changes[TOPICS_KEY] = msgspec.json.encode(ids, order="sorted")
         with timed("publish"):
             position = await self._transact(self._producer, outgoing, changes)
         changes[POSITION_KEY] = position.to_bytes(8, "little")
         with timed("write"):
             await in_thread(self.store.write, changes)
         self.overlay.settle()
-        self.next_offsets = next_offsets
+        self.next_offsets, self._known_ids = next_offsets, ids
 
     def drop(self) -> None:
         """Forget what was changed and is not durable."""
@@ -235,10 +244,12 @@ class Partition:
         self.lost = {}
         for tp in tps:
             applied = self.next_offsets[tp.topic]
-            if applied > ends[tp]:
+            known, found = self._known_ids.get(tp.topic), self._topic_ids.get(tp.topic)
+            if applied > ends[tp] or (known and found and known != found):
                 raise LostLogError(
-                    f"{tp.topic} ends at {ends[tp]} but is applied to {applied}: it was made anew; "
-                    f"use another group, or delete the topic {self._changelog} and the data directories"
+                    f"{tp.topic} was made anew: what was applied, up to {applied}, is not what is there, "
+                    f"up to {ends[tp]}; use another group, or delete the topic {self._changelog} and the "
+                    "data directories"
                 )
             if applied < starts[tp]:
                 self.lost[tp.topic] = starts[tp] - applied
@@ -254,6 +265,14 @@ class Partition:
             # What it had in flight is aborted by the next fence; nothing waits for it.
             log.debug("partition %d: its producer did not stop: %r", self.number, error)
             await producer.client.close()
+
+
+def _read_topics(store: UserStore) -> dict[str, str]:
+    """Return the identities of the topics that the next offsets are of. Raises CorruptState."""
+    try:
+        return msgspec.json.decode(store.get(TOPICS_KEY) or b"{}", type=dict[str, str])
+    except msgspec.DecodeError as error:
+        raise CorruptState(f"the identities of the topics cannot be read: {error}") from None
 
 
 async def _send(

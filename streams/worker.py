@@ -240,6 +240,7 @@ class Runtime(mode.Service):  # type: ignore[misc]
             group=self.settings.group,
             servers=self._servers,
             batch_bytes=self.layout.message_bytes,
+            topic_ids=self.layout.topic_ids,
         )
         return Lane(part, consumer, tools, self._thread, self._catch_up)
 

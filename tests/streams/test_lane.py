@@ -381,6 +381,15 @@ async def test_a_log_that_was_made_anew_stops_its_partition(bench: Bench) -> Non
     assert bench.partition.sequence() == [0]
 
 
+async def test_a_log_that_goes_back_stops_its_partition(bench: Bench) -> None:
+    """A topic that is deleted and made anew while it is read does not pass for one that comes again."""
+    bench.lane.offer(chunk([record(offset) for offset in range(5)]))
+    await bench.idle()
+    bench.lane.offer(chunk([record(0), record(1)], start=5))
+    await bench.wait(lambda: "made anew" in (bench.lane.readiness or ""))
+    assert bench.metric("freshet_duplicates_skipped_total") == 0
+
+
 async def test_a_record_that_something_fails_on_does_not_stop_the_others(bench: Bench) -> None:
     """It ends in the dead letters as a defect, untouched; every other one is applied once, in order."""
     bench.recommender.fails = {"poison": 1000}
