@@ -125,6 +125,56 @@ def test_all_workers_count_everything(
     assert joined.metric("freshet_examples_counted_total") < shop.count
 
 
+def test_lists_go_on_when_partitions_move(
+    settings_for: SettingsFor,
+    start_worker: StartWorker,
+    open_shop: OpenShop,
+    newest_lists: NewestLists,
+    tmp_path: Path,
+) -> None:
+    """Three workers share twelve partitions; when one leaves, the others answer its users as it did."""
+    settings = settings_for()
+    twelve = msgspec.structs.replace(settings.topics, partitions=12)
+    settings = msgspec.structs.replace(settings, topics=twelve)
+    shop = open_shop(settings)
+    workers = [start_worker(settings, data_directory=str(tmp_path / f"data-{n}")) for n in range(3)]
+    for worker in workers:
+        worker.wait_ready()
+    workers[0].wait_until(lambda: all(len(worker.partitions()) == 4 for worker in workers), "shared")
+    stream(shop, 1500, 12)
+    expected = true_counters(shop)
+    for worker in workers:
+        worker.wait_until(lambda w=worker: counters(w) == expected, "everything counted", 90)
+    moving = {user for user in shop.sent if workers[2].user(user) is not None}
+    assert moving
+    before = newest_lists(settings)
+    assert workers[2].stop() == 0
+    stayed = workers[:2]
+    stayed[0].wait_until(
+        lambda: (
+            sum(len(worker.partitions()) for worker in stayed) == 12
+            and all(worker.get("/ready")[0] == 200 for worker in stayed)
+        ),
+        "the partitions moved",
+        seconds=20,
+    )
+    for user in moving:
+        shop.send(user, shop.sequence(user)[-1], START_MS + 10_000_000)
+    shop.flush()
+    expected = true_counters(shop)
+    for worker in stayed:
+        worker.wait_until(lambda w=worker: counters(w) == expected, "everything counted")
+    stayed[0].wait_until(lambda: sum(worker.lag() for worker in stayed) == 0, "caught up")
+    after = newest_lists(settings)
+    for user in moving:
+        assert after[user].event_time == START_MS + 10_000_000
+        kept = {item.item_id for item in before[user].items} & {item.item_id for item in after[user].items}
+        assert len(kept) >= 6, f"{user}: {before[user].items} became {after[user].items}"
+        answers = [found for worker in stayed if (found := worker.user(user)) is not None]
+        assert len(answers) == 1
+        assert [event["item_id"] for event in answers[0]["sequence"]] == shop.sequence(user)
+
+
 def test_titles_and_removed_items(
     settings_for: SettingsFor, start_worker: StartWorker, open_shop: OpenShop, newest_lists: NewestLists
 ) -> None:
