@@ -102,7 +102,7 @@ class _Worker(faust.Worker):  # type: ignore[misc]
 
     def _leave(self) -> None:
         """End the process. Nothing is lost: what was not committed is delivered to the next owner."""
-        log.warning("not stopped after %.0f s, as no broker answers: leaving at once", STOP_SECONDS)
+        log.warning("not stopped after %.0f s, perhaps for want of a broker: leaving at once", STOP_SECONDS)
         forget_address(self.data_directory)
         logging.shutdown()
         os._exit(0)
