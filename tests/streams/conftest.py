@@ -1,17 +1,19 @@
-"""Fixtures for tests that run workers on a real Kafka."""
+"""Fixtures for tests that run workers on a real Kafka, or a lane without one."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from streams import lane
 from streams.connection import consumer
 from streams.events import RecommendationList, decode_list
 from streams.guard import spawn_guarded
 from streams.settings import Settings
+from tests.streams.lane_bench import Bench
 from tests.streams.running import Shop, WorkerProcess
 
 
@@ -82,3 +84,16 @@ def open_shop() -> Iterator[Callable[[Settings], Shop]]:
     yield open_
     for shop in opened:
         shop.close()
+
+
+@pytest.fixture
+async def bench(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    """Give a bench whose lane works, and waits for nothing."""
+    monkeypatch.setattr(lane, "RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(lane, "COMMIT_SECONDS", 0.0)
+    made = Bench()
+    made.lane.start()
+    made.lane.begin(1)
+    yield made
+    await made.lane.close()
+    made.thread.shutdown()
