@@ -17,7 +17,7 @@ from streams.partition import LostLogError, Outgoing, Partition
 from streams.threads import in_thread
 from streams.transaction import Tools, Transaction
 
-SLICE_RECORDS = 50  # taken at once: partitions advance together, as the events did, under a backlog, too
+SLICE_RECORDS = 250  # taken at once, so that no partition has the model's thread for long
 COMMIT_SECONDS = 0.05  # between two transactions of a partition; closer ones wait for each other's markers
 RETRY_SECONDS = 0.5
 STUCK_SECONDS = 30.0
