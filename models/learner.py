@@ -108,7 +108,10 @@ class Learner:
         """
         self._waiting.append(_Event(query, query.place(target_row), weight, ticket))
         if len(self._waiting) == EVENTS_PER_STEP:
-            self._step()
+            try:
+                self._step()
+            finally:  # a step that fails takes its events with it, and the next sixteen have theirs
+                self._waiting, self._scored = [], 0
 
     def scored(self) -> list[tuple[Ticket, int | None]]:
         """Return (ticket, rank) of every event scored since the last call, in the order of observation.
@@ -181,8 +184,6 @@ class Learner:
             self._descend(events, scores, mask)
             self._publish()
         self.steps += 1
-        self._waiting = []
-        self._scored = 0
 
     def _descend(self, events: list[_Event], scores: Tensor, mask: Tensor) -> None:
         """One step on the mean over all events of weight times log-loss; those without a target add none."""
