@@ -1,6 +1,6 @@
 """What kills and several workers cost in quality, on a real Kafka: counters must be equal, NDCG@10 close.
 
-python -m benchmarks.sharing LOG [--limit N] [--joins N ...]
+python -m benchmarks.sharing LOG [--limit N] [--teams N ...] [--rate R] [--joins N ...]
 
 On the same log: one worker undisturbed; one killed in the middle; three of which one is killed and replaced.
 Then how long a worker with an empty disk takes to be ready, from examples and from a checkpoint.
@@ -25,7 +25,7 @@ from streams.connection import producer
 from streams.demo.stage import ask, own_settings, spawn_worker, wait_ready
 from streams.events import Interaction
 from streams.examples import ExamplesRecorder
-from streams.feed import Feed
+from streams.feed import Feed, Pace
 from streams.guard import Guarded
 from streams.identity import CHECKPOINTS
 from streams.logs import read_log
@@ -126,6 +126,8 @@ def main() -> None:
     parser.add_argument("--limit", type=int)
     parser.add_argument("--joins", type=int, nargs="*", default=[100_000])
     parser.add_argument("--only-joins", action="store_true")
+    parser.add_argument("--teams", type=int, nargs="*", default=[1, 3], help="workers, one of them killed")
+    parser.add_argument("--rate", type=float, help="events a second; a backlog if not given")
     arguments = parser.parse_args()
     interactions = list(read_log(arguments.log, arguments.limit))
     wanted = load_settings(overrides=["topics.partitions=12", "checkpoint_seconds=5"])
@@ -136,17 +138,19 @@ def main() -> None:
             return Team(own_settings(wanted, broker.bootstrap_servers, directory), directory)
 
         if not arguments.only_joins:
-            compare(team, interactions)
+            compare(team, interactions, arguments.teams, arguments.rate)
         for events in arguments.joins:
             measure_join(team(), interactions, events)
 
 
-def compare(team: Callable[[], Team], interactions: Sequence[Interaction]) -> None:
+def compare(
+    team: Callable[[], Team], interactions: Sequence[Interaction], teams: Sequence[int], rate: float | None
+) -> None:
     """Compare disturbed runs with an undisturbed one."""
-    counters, ndcg = run(team(), interactions, workers=1, kill=False)
+    counters, ndcg = run(team(), interactions, 1, kill=False, rate=rate)
     print(f"{len(interactions):,} events, one worker: NDCG@10 {ndcg:.4f}", flush=True)
-    for workers in (1, 3):
-        same, other = run(team(), interactions, workers, kill=True)
+    for workers in teams:
+        same, other = run(team(), interactions, workers, kill=True, rate=rate)
         verdict = "equal" if same == counters else "DIFFER"
         print(
             f"{workers} worker(s), one killed and replaced: counters {verdict}, NDCG@10 {other:.4f}, "
@@ -155,15 +159,26 @@ def compare(team: Callable[[], Team], interactions: Sequence[Interaction]) -> No
         )
 
 
-def run(team: Team, interactions: Sequence[Interaction], workers: int, kill: bool) -> tuple[str, float]:
+def send(settings: Settings, interactions: Sequence[Interaction], rate: float | None) -> None:
+    """Send interactions, so many a second or as fast as Kafka takes them."""
+    with Feed(settings, items=False) as feed:
+        pace = Pace()
+        for number, interaction in enumerate(interactions):
+            if rate is not None:
+                pace.wait_until(number / rate)
+            feed.interaction(interaction)
+
+
+def run(
+    team: Team, interactions: Sequence[Interaction], workers: int, kill: bool, rate: float | None
+) -> tuple[str, float]:
     """Send the log through a team; return the digest of all counters and NDCG@10."""
     for number in range(workers):
         team.join(number)
-    with Feed(team.settings, items=False) as feed:
-        for interaction in interactions:
-            feed.interaction(interaction)
+    half = len(interactions) // 2
+    send(team.settings, interactions[:half], rate)
     if kill:
-        while team.applied() < len(interactions) / 2:
+        while team.applied() < half / 2:
             time.sleep(POLL_SECONDS)
         victim = team.members[-1]
         told = victim.look().get("freshet_events_total", 0.0)
@@ -171,6 +186,7 @@ def run(team: Team, interactions: Sequence[Interaction], workers: int, kill: boo
         print(f"  killed a worker that had applied {told:,.0f}")
         victim.process.wait(10)
         team.join(workers - 1 if workers == 1 else workers)
+    send(team.settings, interactions[half:], rate)
     digest = team.wait_counted(len(interactions))
     skipped = sum(member.sums.get("freshet_skipped_learning_total", 0.0) for member in team.members)
     print(f"  applied {team.applied():,.0f}, not learned because of the crash {skipped:,.0f}")
