@@ -102,11 +102,6 @@ class CheckpointFolder:
                 log.warning("checkpoint %s is passed over: %s", file, error)
         return None
 
-    def newest_bytes(self) -> bytes | None:
-        """Return the bytes of the newest whole checkpoint, as they are; None if there is none."""
-        found = self.newest()
-        return None if found is None else found[0].read_bytes()
-
     def _read(self) -> Iterator[tuple[Path, bytes]]:
         for file in reversed(self._files()):
             yield file, file.read_bytes()

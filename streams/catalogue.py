@@ -1,7 +1,7 @@
 """The items topic, read whole by every worker and followed: titles for lists, and items that are removed."""
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from aiokafka.structs import ConsumerRecord
 
@@ -10,8 +10,7 @@ from streams.events import ItemListed, ItemRemoved, Refused, decode_item
 from streams.following import LogFollower
 from streams.metrics import Metrics
 from streams.recommender import Recommender
-
-InThread = Callable[..., Awaitable[None]]
+from streams.threads import InThread
 
 log = logging.getLogger(__name__)
 

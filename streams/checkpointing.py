@@ -3,9 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 from models.checkpoint import Arrays, CheckpointFolder, Facts, NewerCheckpointError, encode_checkpoint
 from streams.errors import ConfigurationError
@@ -13,16 +11,9 @@ from streams.identity import CHECKPOINTS
 from streams.learned import restore, snapshot
 from streams.metrics import Metrics
 from streams.recommender import Recommender
+from streams.threads import InThread
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
-
-
-class InThread(Protocol):
-    """Calls something in the model's thread."""
-
-    def __call__(self, call: Callable[..., T], *arguments: object) -> Awaitable[T]:
-        """Return what the call returns."""
 
 
 def load_newest(directory: Path, recommender: Recommender) -> None:

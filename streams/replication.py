@@ -7,8 +7,7 @@ whoever takes a partition over has counted all that its older owner did once it 
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
 
 from aiokafka.structs import ConsumerRecord
 
@@ -19,9 +18,7 @@ from streams.following import LogFollower
 from streams.metrics import Metrics
 from streams.recommender import Recommender
 from streams.settings import Settings
-
-T = TypeVar("T")
-InThread = Callable[..., Awaitable[T]]
+from streams.threads import InThread
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +49,7 @@ class Replication:
         servers: list[str],
         recommender: Recommender,
         metrics: Metrics,
-        in_thread: InThread[None],
+        in_thread: InThread,
     ) -> None:
         self._recommender = recommender
         self._metrics = metrics

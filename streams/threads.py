@@ -1,11 +1,18 @@
 """Blocking calls beside the event loop."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
+
+
+class InThread(Protocol):
+    """Calls something in a thread that was chosen before, such as the model's."""
+
+    def __call__(self, call: Callable[..., T], *arguments: object) -> Awaitable[T]:
+        """Return what the call returns."""
 
 
 async def in_thread(call: Callable[..., T], *arguments: object, executor: Executor | None = None) -> T:

@@ -7,6 +7,7 @@ import click
 from models.checkpoint import (
     CheckpointFolder,
     CorruptCheckpointError,
+    Facts,
     NewerCheckpointError,
     decode_checkpoint,
 )
@@ -37,12 +38,13 @@ def export(settings: Settings, file: Path, as_json: bool) -> None:
             f"there is no checkpoint in {settings.data_directory} yet; a running worker writes one every "
             f"{settings.checkpoint_seconds} s"
         )
-    data = found[0].read_bytes()
+    stored, _, facts = found
+    data = stored.read_bytes()
     try:
         file.write_bytes(data)
     except OSError as error:
         raise FreshetError(f"cannot write {file}: {error.strerror}") from None
-    _report(file, data, as_json)
+    _report(file, len(data), facts, as_json)
 
 
 @checkpoint.command("import", epilog="Example: freshet checkpoint import learned.checkpoint")
@@ -62,18 +64,20 @@ def import_(settings: Settings, file: Path, as_json: bool) -> None:
         )
     with claim(Path(settings.data_directory), settings.group):
         CheckpointFolder(Path(settings.data_directory) / CHECKPOINTS).write(data)
-    _report(file, data, as_json)
+    _report(file, len(data), facts, as_json)
 
 
-def _report(file: Path, data: bytes, as_json: bool) -> None:
-    _, facts = decode_checkpoint(data)
-    result = {
-        "file": str(file),
-        "bytes": len(data),
-        "model_version": facts["model_version"],
-        "events": facts["events"],
-    }
+def _report(file: Path, size_bytes: int, facts: Facts, as_json: bool) -> None:
     if as_json:
-        print_json(result)
+        print_json(
+            {
+                "file": str(file),
+                "bytes": size_bytes,
+                "model_version": facts["model_version"],
+                "events": facts["events"],
+            }
+        )
     else:
-        click.echo(f"{file}: {len(data):,} bytes, model {facts['model_version']}, {facts['events']:,} events")
+        click.echo(
+            f"{file}: {size_bytes:,} bytes, model {facts['model_version']}, {facts['events']:,} events"
+        )
