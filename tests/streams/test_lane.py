@@ -215,7 +215,7 @@ async def test_readiness_tells_the_truth(bench: Bench, monkeypatch: pytest.Monke
     bench.source.epoch += 1
     assert "assignment" in (bench.lane.readiness or "")
     bench.source.epoch -= 1
-    bench.partition.fail("send", *(OSError("away") for _ in range(1000)))
+    bench.partition.fail("send", *(OSError("away") for _ in range(100_000)))
     bench.lane.offer(chunk([record(0)]))
     await bench.wait(lambda: "away" in (bench.lane.readiness or ""))
     bench.partition.failures.clear()
