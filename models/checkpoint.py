@@ -56,10 +56,14 @@ def decode_checkpoint(data: bytes) -> tuple[Arrays, Facts]:
     if _digest(body) != data[_HEADER_BYTES - _DIGEST_BYTES : _HEADER_BYTES]:
         raise CorruptCheckpointError(f"the checksum does not match: its {len(data)} bytes are damaged")
     try:
+        arrays = load(body)
         header = json.loads(body[8 : 8 + int.from_bytes(body[:8], "little")])
-        return load(body), json.loads(header["__metadata__"]["facts"])
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise CorruptCheckpointError(f"its contents cannot be read: {error}") from None
+        facts = json.loads(header["__metadata__"]["facts"])
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CorruptCheckpointError(f"its contents cannot be read: {error!r}") from None
+    if not isinstance(facts, dict):
+        raise CorruptCheckpointError(f"its facts are no object but of type {type(facts).__name__}")
+    return arrays, facts
 
 
 class CheckpointFolder:
