@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -17,11 +18,15 @@ from numpy.typing import NDArray
 
 from models.counts import LOOK_BACK
 from state.overlay import User
+from streams.events import ACTIONS
 
 MAGIC = b"FXE"
 VERSION = 1
 LATE = 1  # flag of an event that was older than its user's newest
+UNPACKED_BYTES = 8 << 20  # hundreds of thousands of events; a transaction has a few thousand at most
 _LEVEL = 6
+
+Few = msgspec.Meta(max_length=255)  # as many topics as a user's state can tell apart
 
 
 class CorruptExamplesError(Exception):
@@ -105,8 +110,8 @@ def _history(user: User, hash_: int) -> ExampleHistory:
 class _Wire(msgspec.Struct, array_like=True, frozen=True):
     worker_id: str
     partition: int
-    topics: list[str]
-    spans: list[tuple[int, int]]
+    topics: Annotated[list[str], Few]
+    spans: Annotated[list[tuple[int, int]], Few]
     items: bytes  # uint64[I], the table of item keys
     user_hashes: bytes  # uint64[U]
     history_lengths: bytes  # uint16[U]
@@ -123,7 +128,7 @@ class _Wire(msgspec.Struct, array_like=True, frozen=True):
 
 
 def encode_examples(examples: Examples) -> bytes:
-    """Return the record's bytes."""
+    """Return the record's bytes; raises ValueError for more events than one record takes."""
     topics = sorted(examples.spans)
     table: dict[int, int] = {}
 
@@ -152,7 +157,10 @@ def encode_examples(examples: Examples) -> bytes:
         times=_differences([event.time_ms for event in events]),
         flags=bytes(LATE if event.is_late else 0 for event in events),
     )
-    body = zlib.compress(msgspec.msgpack.encode(wire), _LEVEL)
+    columns = msgspec.msgpack.encode(wire)
+    if len(columns) > UNPACKED_BYTES:
+        raise ValueError(f"{len(events)} events fill {len(columns)} bytes, more than {UNPACKED_BYTES}")
+    body = zlib.compress(columns, _LEVEL)
     return MAGIC + bytes([VERSION]) + zlib.crc32(body).to_bytes(4, "little") + body
 
 
@@ -165,9 +173,18 @@ def decode_examples(data: bytes) -> Examples:
     if zlib.crc32(data[8:]) != int.from_bytes(data[4:8], "little"):
         raise CorruptExamplesError(f"the checksum does not match: its {len(data)} bytes are damaged")
     try:
-        return _columns(msgspec.msgpack.decode(zlib.decompress(data[8:]), type=_Wire))
-    except (zlib.error, msgspec.DecodeError, IndexError, ValueError) as error:
+        return _columns(msgspec.msgpack.decode(_unpacked(data[8:]), type=_Wire))
+    except (zlib.error, IndexError, ValueError, RecursionError) as error:
         raise CorruptExamplesError(f"its columns do not fit together: {error}") from None
+
+
+def _unpacked(body: bytes) -> bytes:
+    """Return the columns, which a few bytes could else make to fill any memory."""
+    unpacker = zlib.decompressobj()
+    columns = unpacker.decompress(body, UNPACKED_BYTES)
+    if not unpacker.eof or unpacker.unused_data:
+        raise ValueError(f"it does not end within {UNPACKED_BYTES} bytes, or not where it should")
+    return columns
 
 
 def _columns(wire: _Wire) -> Examples:
@@ -178,6 +195,10 @@ def _columns(wire: _Wire) -> Examples:
     history_times = _sums(wire.history_times)
     if not len(history_items) == len(wire.history_actions) == len(history_times) == sum(lengths):
         raise ValueError("histories of different lengths")
+    if len(hashes) > len(wire.users):
+        raise ValueError(f"{len(hashes)} histories of fewer events")
+    if any(action >= len(ACTIONS) for action in {*wire.actions, *wire.history_actions}):
+        raise ValueError("an action that this Freshet does not know")
     histories, start = [], 0
     for hash_, length in zip(hashes, lengths, strict=True):
         cut = slice(start, start + length)
