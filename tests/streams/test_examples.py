@@ -31,7 +31,7 @@ def histories(draw: st.DrawFn) -> ExampleHistory:
     return ExampleHistory(
         draw(KEYS),
         [draw(KEYS) for _ in range(length)],
-        [draw(st.integers(0, 255)) for _ in range(length)],
+        [draw(st.integers(0, 3)) for _ in range(length)],
         [draw(TIMES) for _ in range(length)],
     )
 
@@ -42,7 +42,9 @@ def records(draw: st.DrawFn) -> Examples:
     spans = {
         topic: (draw(OFFSETS), draw(OFFSETS)) for topic in draw(st.sets(st.sampled_from(TOPICS), min_size=1))
     }
-    users = draw(st.lists(histories(), min_size=1, max_size=4))
+    users = draw(
+        st.lists(histories(), max_size=4)
+    )  # each of them did something, or nothing would tell of them
     events = draw(
         st.lists(
             st.builds(
@@ -50,12 +52,13 @@ def records(draw: st.DrawFn) -> Examples:
                 topic=st.sampled_from(sorted(spans)),
                 offset=OFFSETS,
                 item_key=KEYS,
-                action=st.integers(0, 255),
+                action=st.integers(0, 3),
                 time_ms=TIMES,
                 is_late=st.booleans(),
-                user=st.integers(0, len(users) - 1),
+                user=st.integers(0, max(len(users) - 1, 0)),
             ),
-            max_size=12,
+            min_size=len(users),
+            max_size=12 if users else 0,
         )
     )
     return Examples(draw(st.text(max_size=8)), draw(st.integers(0, 4000)), spans, users, events)
