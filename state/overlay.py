@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from state.errors import CorruptState
 from state.exclusions import Exclusions
 from state.keys import SEPARATOR, exclusion_key, exclusion_keys, user_key
 from state.store import UserStore
@@ -10,6 +11,8 @@ from state.user import UserState
 
 USERS_KEY = SEPARATOR + b"users"
 """How many users the partition has: written with them, so that nobody has to count."""
+_USERS_BYTES = 8
+_EXCLUSIONS_AT_ONCE = 65_536  # a multiple of what a block holds
 
 
 @dataclass(slots=True)
@@ -64,7 +67,7 @@ class Overlay:
             changes[user_key(user.user_id)] = user.state.encode()
             for number, block in user.exclusions.changed_blocks().items():
                 changes[exclusion_key(user.user_id, number)] = block
-        changes[USERS_KEY] = self._users_after().to_bytes(8, "little")
+        changes[USERS_KEY] = self._users_after().to_bytes(_USERS_BYTES, "little")
         return changes
 
     def settle(self) -> None:
@@ -83,9 +86,20 @@ class Overlay:
         if encoded is None:
             return User(user_id, UserState(), Exclusions(), is_new=True)
         state = UserState.decode(encoded)
-        keys = exclusion_keys(user_id, state.exclusion_count)
-        return User(user_id, state, Exclusions.load(self._store.get_many(keys)), is_new=False)
+        return User(user_id, state, self._exclusions(user_id, state.exclusion_count), is_new=False)
+
+    def _exclusions(self, user_id: str, count: int) -> Exclusions:
+        """Read the blocks, some at a time: a damaged count, which can be of billions, ends with the first."""
+        blocks: list[bytes | None] = []
+        read = 0
+        while read < count and None not in blocks:
+            read = min(read + _EXCLUSIONS_AT_ONCE, count)
+            blocks += self._store.get_many(exclusion_keys(user_id, read)[len(blocks) :])
+        return Exclusions.load(blocks)
 
 
 def _stored_users(store: UserStore) -> int:
-    return int.from_bytes(store.get(USERS_KEY) or b"", "little")
+    encoded = store.get(USERS_KEY)
+    if encoded is not None and len(encoded) != _USERS_BYTES:
+        raise CorruptState(f"the number of users has {len(encoded)} bytes; expected {_USERS_BYTES}")
+    return int.from_bytes(encoded or b"", "little")

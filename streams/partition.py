@@ -271,7 +271,7 @@ def _read_topics(store: UserStore) -> dict[str, str]:
     """Return the identities of the topics that the next offsets are of. Raises CorruptState."""
     try:
         return msgspec.json.decode(store.get(TOPICS_KEY) or b"{}", type=dict[str, str])
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise CorruptState(f"the identities of the topics cannot be read: {error}") from None
 
 
