@@ -100,6 +100,9 @@ class Overlay:
 
 def _stored_users(store: UserStore) -> int:
     encoded = store.get(USERS_KEY)
-    if encoded is not None and len(encoded) != _USERS_BYTES:
-        raise CorruptState(f"the number of users has {len(encoded)} bytes; expected {_USERS_BYTES}")
-    return int.from_bytes(encoded or b"", "little")
+    if encoded is None:
+        return 0
+    users = int.from_bytes(encoded, "little")
+    if len(encoded) != _USERS_BYTES or users >> 63:
+        raise CorruptState(f"the number of users, {len(encoded)} bytes, is none: {encoded[:20].hex()}")
+    return users
