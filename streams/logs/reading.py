@@ -94,6 +94,8 @@ def _columns(path: Path, required: tuple[str, ...]) -> dict[str, int]:
         raise ConfigurationError(
             f"{path} cannot be read: expected a header with {','.join(required)}, found {header[:60]!r}"
         )
+    if len(set(names)) < len(names):
+        raise ConfigurationError(f"{path} cannot be read: a name is twice in its header, {header[:60]!r}")
     return {name: place for place, name in enumerate(names)}
 
 
