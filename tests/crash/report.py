@@ -1,0 +1,99 @@
+"""What a soak found, as text and as JSON."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from tests.crash.tormentor import Happened
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that is worth knowing of a soak."""
+
+    seed: int
+    seconds: float
+    workers: int
+    partitions: int
+    rate: float
+    happened: list[Happened]
+    longest_gap_seconds: float
+    facts: dict[str, float]
+    differences: list[str]
+    deaths: list[str]
+    deaths_without_broker: int
+    directory: str
+
+    @property
+    def problems(self) -> list[str]:
+        """Everything that must not be."""
+        stuck = [f"not well in time: {each.what}" for each in self.happened if each.healed is False]
+        ended = [each.what for each in self.happened if "IT ENDED WITH" in each.what]
+        return [*self.differences, *self.deaths, *stuck, *ended]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing was lost, doubled, stuck, or ended by itself."""
+        return not self.problems
+
+    @property
+    def again(self) -> str:
+        """The command that does it again."""
+        return (
+            f"python -m tests.crash --seed {self.seed} --seconds {self.seconds:.0f} --workers {self.workers} "
+            f"--partitions {self.partitions} --rate {self.rate:.0f}"
+        )
+
+    def as_json(self) -> str:
+        """Return the report as one JSON object."""
+        tree = asdict(self) | {
+            "ok": self.is_good,
+            "problems": self.problems,
+            "faults": len(self.happened),
+            "recovery": self.recovery(),
+        }
+        return json.dumps(tree, indent=1)
+
+    def recovery(self) -> dict[str, dict[str, float]]:
+        """Return for each kind of fault how often, and the seconds until ready and until fresh lists."""
+        found: dict[str, dict[str, float]] = {}
+        for kind in sorted({each.kind for each in self.happened}):
+            of_kind = [each for each in self.happened if each.kind == kind]
+            waited = [each for each in of_kind if each.healed]
+            found[kind] = {
+                "faults": len(of_kind),
+                "measured": len(waited),
+                **_spread("ready", [each.ready_seconds for each in waited]),
+                **_spread("fresh", [each.fresh_seconds for each in waited]),
+            }
+        return found
+
+    def as_text(self) -> str:
+        """Return the report as it is shown."""
+        lines = [f"seed {self.seed}, {self.seconds:.0f} s, {len(self.happened)} faults"]
+        lines += [f"  {name}: {value:g}" for name, value in self.facts.items()]
+        lines.append("  seconds until            ready p50    p99    max   fresh p50    p99    max")
+        for kind, found in self.recovery().items():
+            numbers = "".join(f"{found[name]:7.1f}" for name in _COLUMNS if name in found)
+            lines.append(f"  {kind:18} {found['faults']:3.0f} x    {numbers}")
+        lines.append(f"  longest time without fresh lists in a partition: {self.longest_gap_seconds:.1f} s")
+        if self.deaths_without_broker:
+            lines.append(f"  workers that gave up while no broker answered: {self.deaths_without_broker}")
+        if self.is_good:
+            lines.append("  nothing lost, nothing twice, nothing stuck")
+        else:
+            lines.append(f"  {len(self.problems)} THINGS ARE WRONG; logs in {self.directory}")
+            lines += [f"    {problem}" for problem in self.problems[:50]]
+            lines.append(f"  again: {self.again}")
+        return "\n".join(lines)
+
+
+_COLUMNS = [f"{what}_{at}" for what in ("ready", "fresh") for at in ("p50", "p99", "max")]
+
+
+def _spread(what: str, seconds: list[float | None]) -> dict[str, float]:
+    known = sorted(value for value in seconds if value is not None)
+    if not known:
+        return {}
+    ranks = {"p50": 0.5, "p99": 0.99, "max": 1.0}
+    last = len(known) - 1
+    return {f"{what}_{name}": round(known[round(rank * last)], 2) for name, rank in ranks.items()}
