@@ -62,13 +62,16 @@ class LinearMixer(nn.Module):
 class _Event:
     """One observed event that waits for its step."""
 
-    __slots__ = ("place", "query", "ticket", "weight")
+    __slots__ = ("place", "query", "ticket", "user_hash", "weight")
 
-    def __init__(self, query: Query, place: int | None, weight: float, ticket: Ticket) -> None:
+    def __init__(
+        self, query: Query, place: int | None, weight: float, ticket: Ticket, user_hash: int
+    ) -> None:
         self.query = query
         self.place = place
         self.weight = weight
         self.ticket = ticket
+        self.user_hash = user_hash
 
 
 class Learner:
@@ -100,18 +103,29 @@ class Learner:
         self._scored = 0  # how many of the waiting have their rank
         self._ready: deque[tuple[Ticket, int | None]] = deque()
 
-    def observe(self, query: Query, target_row: int, weight: float, ticket: Ticket = 0) -> None:
+    def observe(
+        self, query: Query, target_row: int, weight: float, ticket: Ticket = 0, user_hash: int = 0
+    ) -> None:
         """Queue an event: what could have been recommended before it, what happened, and how much it counts.
 
         The sixteenth is followed by a step. A target that is not among the candidates has no rank and teaches
         nothing, but counts towards the sixteen.
         """
-        self._waiting.append(_Event(query, query.place(target_row), weight, ticket))
+        self._waiting.append(_Event(query, query.place(target_row), weight, ticket, user_hash))
         if len(self._waiting) == EVENTS_PER_STEP:
             try:
                 self._step()
             finally:  # a step that fails takes its events with it, and the next sixteen have theirs
                 self._waiting, self._scored = [], 0
+
+    def forget(self, user_hash: int) -> int:
+        """Score, and then forget, the waiting events of a user; return how many there were."""
+        theirs = sum(event.user_hash == user_hash for event in self._waiting)
+        if theirs:
+            self._ready.extend(self.flush_scores())
+            self._waiting = [event for event in self._waiting if event.user_hash != user_hash]
+            self._scored = len(self._waiting)
+        return theirs
 
     def scored(self) -> list[tuple[Ticket, int | None]]:
         """Return (ticket, rank) of every event scored since the last call, in the order of observation.
@@ -150,6 +164,7 @@ class Learner:
             "waiting_places": np.array([-1 if e.place is None else e.place for e in waiting], np.int64),
             "waiting_weights": np.array([event.weight for event in waiting], np.float64),
             "waiting_tickets": np.array([event.ticket for event in waiting], np.int64),
+            "waiting_users": np.array([event.user_hash for event in waiting], np.uint64),
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -166,11 +181,15 @@ class Learner:
         features = np.split(arrays["waiting_features"], ends)
         places = (None if place < 0 else place for place in arrays["waiting_places"].tolist())
         columns = zip(
-            places, arrays["waiting_weights"].tolist(), arrays["waiting_tickets"].tolist(), strict=True
+            places,
+            arrays["waiting_weights"].tolist(),
+            arrays["waiting_tickets"].tolist(),
+            arrays["waiting_users"].tolist(),
+            strict=True,
         )
         self._waiting = [
-            _Event(Query(rows[number], features[number]), place, weight, ticket)
-            for number, (place, weight, ticket) in enumerate(columns)
+            _Event(Query(rows[number], features[number]), place, weight, ticket, user_hash)
+            for number, (place, weight, ticket, user_hash) in enumerate(columns)
         ]
         self._publish()
 

@@ -28,6 +28,7 @@ class Exclusions:
         self._buffer: npt.NDArray[np.uint32] = np.empty(0, _WIRE)  # (capacity,)
         self._count = 0
         self._loaded_count = 0
+        self._changed_from = 0  # the fingerprints from here on are not those that were loaded
 
     @classmethod
     def load(cls, blocks: Sequence[bytes | None]) -> Self:
@@ -48,6 +49,7 @@ class Exclusions:
         exclusions = cls()
         exclusions._buffer = np.frombuffer(b"".join(block for block in blocks if block), _WIRE)  # (count,)
         exclusions._count = exclusions._loaded_count = len(exclusions._buffer)
+        exclusions._changed_from = exclusions._count
         return exclusions
 
     def __len__(self) -> int:
@@ -76,14 +78,33 @@ class Exclusions:
         self._count += 1
         return True
 
-    def changed_blocks(self) -> dict[int, bytes]:
-        """Return the blocks that differ from what was loaded: number -> bytes."""
-        if self._count == self._loaded_count:
-            return {}
-        first = self._loaded_count // FINGERPRINTS_PER_BLOCK
-        return {
-            number: self._buffer[start : min(start + FINGERPRINTS_PER_BLOCK, self._count)].tobytes()
-            for number, start in enumerate(
-                range(first * FINGERPRINTS_PER_BLOCK, self._count, FINGERPRINTS_PER_BLOCK), first
-            )
-        }
+    def remove(self, item_key: int) -> bool:
+        """Exclude the item no longer; return whether it was excluded. Rewrites the blocks from its own on."""
+        places = np.flatnonzero(self._buffer[: self._count] == np.uint32(item_key & FINGERPRINT_MASK))
+        if not len(places):
+            return False
+        place = int(places[0])
+        self._buffer = np.delete(self._buffer[: self._count], place)
+        self._count -= 1
+        self._changed_from = min(self._changed_from, place)
+        return True
+
+    @property
+    def stored_blocks(self) -> int:
+        """How many blocks there were when they were loaded."""
+        return _blocks(self._loaded_count)
+
+    def changed_blocks(self) -> dict[int, bytes | None]:
+        """Return the blocks that differ from what was loaded: number -> bytes, None for one that is gone."""
+        blocks: dict[int, bytes | None] = dict.fromkeys(range(_blocks(self._count), self.stored_blocks))
+        if self._changed_from < self._count or self._count < self._loaded_count:
+            for number in range(self._changed_from // FINGERPRINTS_PER_BLOCK, _blocks(self._count)):
+                start = number * FINGERPRINTS_PER_BLOCK
+                end = min(start + FINGERPRINTS_PER_BLOCK, self._count)
+                blocks[number] = self._buffer[start:end].tobytes()
+        return blocks
+
+
+def _blocks(count: int) -> int:
+    """Return how many blocks hold this many fingerprints."""
+    return -(-count // FINGERPRINTS_PER_BLOCK)

@@ -13,10 +13,17 @@ TOPICS_KEY = SEPARATOR + b"topics"
 """Which topics the next offsets are of, as Kafka identifies them: written and sent like the next offsets."""
 POSITION_KEY = SEPARATOR + b"position"
 """How far this store has followed the changelog: local, never sent."""
+FOLLOWED_KEY = SEPARATOR + b"followed"
+"""When this store last was the newest there is, in milliseconds since the epoch: local, never sent."""
+PURGED_KEY = SEPARATOR + b"purged"
+"""Which erasures left no trace in the files of this store: local, never sent."""
+ERASED_PREFIX = SEPARATOR + b"erased"
+"""Leads the keys that say when somebody was erased, by the hash of who it was."""
 
 FINGERPRINTS_PER_BLOCK = 256
 
 _BLOCK_NUMBER = struct.Struct(">I")
+_HASH = struct.Struct(">Q")
 
 
 def user_key(user_id: str) -> bytes:
@@ -37,3 +44,13 @@ def exclusion_key(user_id: str, block_number: int) -> bytes:
 def exclusion_keys(user_id: str, exclusion_count: int) -> list[bytes]:
     """Return the keys of the blocks that hold this many fingerprints, in order."""
     return [exclusion_key(user_id, number) for number in range(-(-exclusion_count // FINGERPRINTS_PER_BLOCK))]
+
+
+def erased_key(user_hash: int) -> bytes:
+    """Return the key that says when the user of this hash was erased."""
+    return ERASED_PREFIX + _HASH.pack(user_hash)
+
+
+def erased_hash(key: bytes) -> int:
+    """Return whose erasure a key tells of."""
+    return int(_HASH.unpack(key.removeprefix(ERASED_PREFIX))[0])

@@ -45,6 +45,10 @@ class MemoryStore:
             if value is not None:
                 yield key, value
 
+    def compact(self) -> None:
+        """Do nothing: what is deleted leaves no trace here."""
+        self._open()
+
     def wipe(self) -> None:
         """Forget everything."""
         self._open().clear()

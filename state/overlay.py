@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from state.erasures import Erasures
 from state.errors import CorruptState
 from state.exclusions import Exclusions
 from state.keys import SEPARATOR, exclusion_key, exclusion_keys, user_key
@@ -32,7 +33,10 @@ class Overlay:
     def __init__(self, store: UserStore) -> None:
         self._store = store
         self._users: dict[str, User] = {}
+        self._gone: dict[str, bool] = {}  # users to be erased: whether they are stored
+        self._gone_keys: dict[bytes, None] = {}  # what of theirs is to be deleted
         self.stored_users = _stored_users(store)
+        self.erasures = Erasures(store)
 
     def load(self, user_ids: Iterable[str]) -> None:
         """Read those of the users that are not in hand yet, with one look at the store."""
@@ -55,13 +59,33 @@ class Overlay:
             return None if encoded is None else self._decode(user_id, encoded)
         return None if user.is_new and not user.changed else user
 
+    def erase(self, user_id: str, user_hash: int, time_ms: int) -> bool:
+        """Forget a user, and remember by a hash that what is older than this time is not theirs any more.
+
+        Returns whether anything was known of them. They may begin anew, as a user who never was.
+        """
+        user = self.user(user_id)
+        was_known = user.changed or not user.is_new
+        self._gone[user_id] = self._gone.get(user_id, False) or not user.is_new
+        self._gone_keys[user_key(user_id)] = None
+        self._gone_keys |= {
+            exclusion_key(user_id, number): None for number in range(user.exclusions.stored_blocks)
+        }
+        self._users[user_id] = User(user_id, UserState(), Exclusions(), is_new=True)
+        self.erasures.add(user_hash, time_ms)
+        return was_known
+
+    def erased(self) -> list[str]:
+        """Return the users who are to be erased and did not begin anew."""
+        return [user_id for user_id in self._gone if not self._users[user_id].changed]
+
     def changed(self) -> list[User]:
         """Return the users that were changed, in the order in which they were first read."""
         return [user for user in self._users.values() if user.changed]
 
     def changes(self) -> dict[bytes, bytes | None]:
-        """Return what to write: the changed users, their new exclusions, the number of users."""
-        changes: dict[bytes, bytes | None] = {}
+        """Return what to write: the changed users, their exclusions, who is gone, the number of users."""
+        changes: dict[bytes, bytes | None] = {**self._gone_keys, **self.erasures.changes()}
         for user in self.changed():
             user.state.exclusion_count = len(user.exclusions)
             changes[user_key(user.user_id)] = user.state.encode()
@@ -73,14 +97,22 @@ class Overlay:
     def settle(self) -> None:
         """Let go of everything in hand: what `changes` returned was written."""
         self.stored_users = self._users_after()
-        self._users.clear()
+        self.erasures.settle()
+        self._forget()
 
     def clear(self) -> None:
         """Forget everything in hand: it has to be done again. A store that is broken does not hinder it."""
+        self.erasures.clear()
+        self._forget()
+
+    def _forget(self) -> None:
         self._users.clear()
+        self._gone.clear()
+        self._gone_keys.clear()
 
     def _users_after(self) -> int:
-        return self.stored_users + sum(user.is_new for user in self.changed())
+        new = sum(user.is_new for user in self.changed())
+        return self.stored_users + new - sum(self._gone.values())
 
     def _decode(self, user_id: str, encoded: bytes | None) -> User:
         if encoded is None:

@@ -48,3 +48,35 @@ def with_interaction(
         counts.append(weight)
         times_ms.append(time_ms)
     return keys, counts, times_ms
+
+
+def without_interaction(
+    keys: array[int],
+    counts: array[float],
+    times_ms: array[int],
+    *,
+    item_key: int,
+    age: int,
+    length: int,
+    time_ms: int | None,
+) -> tuple[array[int], array[float], array[int]]:
+    """Return the columns after one interaction of an item was taken back, as if it had counted 1.
+
+    `age` is how many of the user's events came after it, `length` how many are known to have come at all, and
+    `time_ms` when the item's newest interaction happened that is left of these, None if none is. What is left
+    of a count is then of older events, each of which counts less than the oldest known; below half of that it
+    is nothing but the error of ages that were told by time and not by arrival. The columns stay as they are.
+    """
+    if item_key not in keys:
+        return keys, counts, times_ms
+    keys, counts, times_ms = keys[:], counts[:], times_ms[:]
+    place = keys.index(item_key)
+    left = counts[place] - _DECAY**age
+    oldest = _DECAY**length
+    if time_ms is None and left < oldest / 2:
+        for column in (keys, counts, times_ms):
+            del column[place]
+    else:
+        counts[place] = max(left, oldest)
+        times_ms[place] = times_ms[place] if time_ms is None else time_ms
+    return keys, counts, times_ms

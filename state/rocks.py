@@ -95,6 +95,12 @@ class RocksStore:
                 del iterator
         return page
 
+    def compact(self) -> None:
+        """Rewrite the files without what was deleted or replaced; reading and writing go on meanwhile."""
+        with self._attempt("compact"):
+            self._database().flush()
+            self._database().compact_range(None, None)
+
     def wipe(self) -> None:
         """Forget everything: the files are removed, and the database is made anew."""
         self._database()

@@ -39,6 +39,10 @@ class UserStore(Protocol):
         """
         ...
 
+    def compact(self) -> None:
+        """Leave no trace in the files of what was deleted or replaced."""
+        ...
+
     def wipe(self) -> None:
         """Forget everything."""
         ...

@@ -136,7 +136,7 @@ class UserState:
             raise ValueError(
                 f"cannot keep {item_key=} {time_ms=} {offset=} {line=} {action_code=}: {error}"
             ) from None
-        topic_index = self._advance(topic, offset)
+        topic_index = self.advance(topic, offset)
         place = self._place(time_ms, topic_index, offset, line)
         self._put(place, history_length, item_key, time_ms, offset, line, action_code, topic_index, event_id)
         self.repeat_keys, self.repeat_counts, self.repeat_times_ms = repeats.with_interaction(
@@ -152,8 +152,51 @@ class UserState:
             self.newest_time_ms = time_ms
         return late
 
-    def _advance(self, topic: str, offset: int) -> int:
-        """Move the position of a topic, and return the topic's index."""
+    def has_event(self, event_id: str, topic: str, offset: int) -> bool:
+        """Whether an interaction of this event id is in the sequence that came in another record."""
+        if event_id not in self.event_ids.values():
+            return False
+        return any(
+            (self.topics[self.topic_indexes[index]], self.offsets[index]) != (topic, offset)
+            for index, known in self.event_ids.items()
+            if known == event_id
+        )
+
+    def retract(self, event_id: str, item_key: int | None = None) -> list[int]:
+        """Take the interactions of this event id, and of this item if one is given, out of the sequence.
+
+        Returns their item keys, each once: none if nothing matched, which changes nothing. The repeats forget
+        them, too, and `newest_time_ms` goes back to what is left.
+        """
+        gone = {
+            index
+            for index, known in self.event_ids.items()
+            if known == event_id and (item_key is None or self.item_keys[index] == item_key)
+        }
+        if not gone:
+            return []
+        length, newest_is_gone = len(self), self.times_ms[max(gone)] == self.newest_time_ms
+        taken = [(self.item_keys[index], length - 1 - index) for index in sorted(gone)]
+        self._keep([index for index in range(length) if index not in gone])
+        for key, age in taken:
+            times_ms = [
+                time for known, time in zip(self.item_keys, self.times_ms, strict=True) if known == key
+            ]
+            self.repeat_keys, self.repeat_counts, self.repeat_times_ms = repeats.without_interaction(
+                self.repeat_keys,
+                self.repeat_counts,
+                self.repeat_times_ms,
+                item_key=key,
+                age=age,
+                length=length,
+                time_ms=max(times_ms, default=None),
+            )
+        if newest_is_gone:
+            self.newest_time_ms = self.times_ms[-1] if self.times_ms else NO_TIME_MS
+        return list(dict.fromkeys(key for key, _ in taken))
+
+    def advance(self, topic: str, offset: int) -> int:
+        """Move the position of a topic, and return the topic's index. Raises ValueError for one too many."""
         if topic in self.topics:
             index = self.topics.index(topic)
             if offset > self._position_offsets[index]:
@@ -225,6 +268,17 @@ class UserState:
         self.topic_indexes = self.topic_indexes[start:]
         if self.event_ids and start:
             self.event_ids = {index - start: name for index, name in self.event_ids.items() if index >= start}
+
+    def _keep(self, indexes: list[int]) -> None:
+        """Replace the columns by fresh ones that have these entries alone, in their order."""
+        self.item_keys = array("Q", [self.item_keys[index] for index in indexes])
+        self.times_ms = array("q", [self.times_ms[index] for index in indexes])
+        self.offsets = array("q", [self.offsets[index] for index in indexes])
+        self.lines = array("H", [self.lines[index] for index in indexes])
+        self.actions = bytes(self.actions[index] for index in indexes)
+        self.topic_indexes = bytes(self.topic_indexes[index] for index in indexes)
+        places = {index: place for place, index in enumerate(indexes)}
+        self.event_ids = {places[index]: name for index, name in self.event_ids.items() if index in places}
 
     def encode(self) -> bytes:
         """Return the state's bytes: the same for the same facts."""

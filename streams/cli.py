@@ -12,6 +12,7 @@ COMMANDS = (
     "checkpoint",
     "demo",
     "doctor",
+    "erase",
     "evaluate",
     "inspect",
     "replay",

@@ -99,7 +99,7 @@ def evaluate_log(
     started, cpu_started = time.perf_counter(), time.process_time()
     for records in _chunks(interactions, settings, chunk):
         for record in records:
-            item_id = record.interactions[0].item_id
+            item_id = str(record.interactions[0].item_id)
             was_seen.append(item_id in seen)
             seen.add(item_id)
         ranks.grow(len(was_seen))

@@ -65,6 +65,7 @@ class Examples:
     spans: dict[str, tuple[int, int]] = field(default_factory=dict)
     histories: list[ExampleHistory] = field(default_factory=list)
     events: list[Example] = field(default_factory=list)
+    erased: list[int] = field(default_factory=list)  # hashes of users to be forgotten
 
 
 def user_hash(group: str, user_id: str) -> int:
@@ -85,14 +86,23 @@ class ExamplesRecorder:
         """Record an event before it is put into the user's history."""
         number = self._users.get(user.user_id)
         if number is None:
-            number = self._users[user.user_id] = len(self._users)
+            number = self._users[user.user_id] = len(self._examples.histories)
             self._examples.histories.append(_history(user, user_hash(self._group, user.user_id)))
         is_late = time_ms < user.state.newest_time_ms
         self._examples.events.append(Example(topic, offset, item_key, action, time_ms, is_late, number))
 
+    def restart(self, user_id: str) -> None:
+        """Let the user's next event begin with their history as it will be then: it was changed otherwise."""
+        self._users.pop(user_id, None)
+
+    def erase(self, user_id: str) -> None:
+        """Record that a user is to be forgotten."""
+        self.restart(user_id)
+        self._examples.erased.append(user_hash(self._group, user_id))
+
     def close(self, spans: Mapping[str, tuple[int, int]]) -> bytes | None:
-        """Return the record's bytes, for the offsets that it covers; None if nothing was taught."""
-        if not self._examples.events:
+        """Return the record's bytes, for the offsets that it covers; None if there is nothing to say."""
+        if not self._examples.events and not self._examples.erased:
             return None
         self._examples.spans = dict(spans)
         return encode_examples(self._examples)
@@ -125,6 +135,7 @@ class _Wire(msgspec.Struct, array_like=True, frozen=True):
     actions: bytes  # uint8[E]
     times: bytes  # int64[E], differences
     flags: bytes  # uint8[E]
+    erased: bytes = b""  # uint64[X]
 
 
 def encode_examples(examples: Examples) -> bytes:
@@ -156,6 +167,7 @@ def encode_examples(examples: Examples) -> bytes:
         actions=bytes(event.action for event in events),
         times=_differences([event.time_ms for event in events]),
         flags=bytes(LATE if event.is_late else 0 for event in events),
+        erased=np.array(examples.erased, "<u8").tobytes(),
     )
     columns = msgspec.msgpack.encode(wire)
     if len(columns) > UNPACKED_BYTES:
@@ -223,7 +235,8 @@ def _columns(wire: _Wire) -> Examples:
     if any(event.user >= len(histories) for event in events):
         raise ValueError("an event of a user that is not there")
     spans: Mapping[str, tuple[int, int]] = dict(zip(wire.topics, wire.spans, strict=True))
-    return Examples(wire.worker_id, wire.partition, dict(spans), histories, events)
+    erased = np.frombuffer(wire.erased, "<u8").tolist()
+    return Examples(wire.worker_id, wire.partition, dict(spans), histories, events, erased)
 
 
 def _differences(values: list[int]) -> bytes:

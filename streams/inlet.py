@@ -53,12 +53,12 @@ class Source(Protocol):
 class Inlet:
     """The records of one partition number that were delivered in this epoch and not taken yet."""
 
-    def __init__(self, number: int, topics: Sequence[str], source: Source) -> None:
+    def __init__(self, number: int, topics: Sequence[str], source: Source, first: str | None = None) -> None:
         self._number = number
         self._topics = tuple(topics)
         self._source = source
         self._merger: SourceMerger[ConsumerRecord] = SourceMerger(
-            self._topics, lambda topic: source.lag(topic, number)
+            self._topics, lambda topic: source.lag(topic, number), first
         )
         self._bytes = dict.fromkeys(self._topics, 0)
         self._next_start: dict[str, int] = {}  # topic -> where its next chunk of this epoch begins

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from state import StateError, UserStore
-from state.keys import NEXT_KEY, POSITION_KEY, TOPICS_KEY
+from state.keys import FOLLOWED_KEY, NEXT_KEY, POSITION_KEY, PURGED_KEY, TOPICS_KEY
 from streams.events import ACTIONS
 from streams.identity import Identity
 from streams.lane import Lane
@@ -17,7 +17,7 @@ from streams.learned import digests
 from streams.recommender import Recommender
 from streams.threads import in_thread
 
-LOCAL_KEYS = (NEXT_KEY, POSITION_KEY, TOPICS_KEY)
+LOCAL_KEYS = (FOLLOWED_KEY, NEXT_KEY, POSITION_KEY, PURGED_KEY, TOPICS_KEY)
 
 
 class Subject(Protocol):

@@ -54,8 +54,8 @@ class Lane:
         self._tools = tools
         self._thread = model_thread
         self._catch_up = catch_up
-        self._topics = tuple(tools.settings.sources)
-        self._inlet = Inlet(self.number, self._topics, source)
+        self._topics = tools.settings.inputs
+        self._inlet = Inlet(self.number, self._topics, source, first=tools.settings.topics.erasures)
         self._hand = Hand()
         self._epoch = PARKED
         self._hand_epoch = PARKED  # what is in hand was delivered in it

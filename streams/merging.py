@@ -24,11 +24,15 @@ class SourceMerger(Generic[RecordT]):
     A topic that has lag but nothing here yet is waited for, at most `WAIT_SECONDS`; one without lag never
     holds the others. Otherwise a backlog of purchases would run days ahead of its clicks. Within a topic the
     order is the log's. `lag` gives the records of a topic that the log has and we do not, None if unknown.
+    What is here of the topic `first` goes before everything else, whatever its timestamps.
     """
 
-    def __init__(self, topics: Sequence[str], lag: Callable[[str], int | None]) -> None:
+    def __init__(
+        self, topics: Sequence[str], lag: Callable[[str], int | None], first: str | None = None
+    ) -> None:
         self._pending: dict[str, deque[RecordT]] = {topic: deque() for topic in topics}
         self._lag = lag
+        self._first: deque[RecordT] = self._pending[first] if first is not None else deque()
         self._waiting_since: float | None = None
         self._given_up: set[str] = set()
 
@@ -60,7 +64,9 @@ class SourceMerger(Generic[RecordT]):
             heads = [queue for queue in self._pending.values() if queue]
             if not heads or self._must_wait(now_seconds):
                 break
-            if len(heads) == 1:
+            if self._first:
+                taken.append(self._first.popleft())
+            elif len(heads) == 1:
                 taken += [heads[0].popleft() for _ in range(min(limit - len(taken), len(heads[0])))]
             else:
                 # Ties go to the topic that is configured first: min() keeps the first of equals.

@@ -34,6 +34,19 @@ class Metrics:
             "duplicates_skipped", "Redelivered events that were recognised.", "topic"
         )
         self.late_events = counter("late_events", "Events put behind newer ones of their user.", "topic")
+        self.duplicate_events = counter(
+            "duplicate_events", "Events that came again in another record, known by their event_id.", "topic"
+        )
+        self.retractions = counter(
+            "retractions",
+            "Events taken back: removed, or unmatched.",
+            "topic",
+            "outcome",
+        )
+        self.erasures = counter("erasures", "Users forgotten.")
+        self.erased_events = counter(
+            "erased_events", "Records of erased users, older than their erasure: dropped.", "topic"
+        )
         self.dead_letters = counter("dead_letters", "Records refused.", "topic", "reason")
         self.lists = counter("lists", "Lists acknowledged by the broker.")
         self.event_to_list_seconds = histogram(

@@ -13,6 +13,7 @@ The order that makes it exact (docs/architecture.md has the argument):
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -22,14 +23,14 @@ import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from state import CorruptState, UserStore, encode_next, read_next
-from state.keys import NEXT_KEY, POSITION_KEY, TOPICS_KEY
+from state.keys import NEXT_KEY, PURGED_KEY, TOPICS_KEY
 from state.overlay import Overlay
+from streams.changelog import POLL_MS, Changelog
 from streams.errors import FreshetError
 from streams.threads import in_thread
 
 TRANSACTION_TIMEOUT_MS = 10_000
 BATCH_BYTES = 2**20  # what a topic takes that nobody configured; a larger record has a batch of its own
-RESTORE_POLL_MS = 50
 STOP_SECONDS = 5.0  # for a producer to leave; without a broker it would wait for one
 
 Timed = Callable[[str], AbstractContextManager[None]]  # observes how long a stage takes
@@ -67,7 +68,8 @@ class Partition:
     """The users of one partition number. Not safe for two commits at once; its lane never does that.
 
     `batch_bytes` is the largest batch that every topic takes; `topic_ids` tell a topic from an older one of
-    the same name.
+    the same name. The changelog keeps the word that something was deleted for `tombstone_ms`: a store that
+    has not followed it for half as long might miss one, and is restored from the beginning.
     """
 
     def __init__(
@@ -80,17 +82,20 @@ class Partition:
         servers: list[str],
         batch_bytes: int = BATCH_BYTES,
         topic_ids: Mapping[str, str] | None = None,
+        tombstone_ms: int | None = None,
+        now_seconds: Callable[[], float] = time.time,
     ) -> None:
         self.number = number
         self.next_offsets: dict[str, int] = {}
         self.lost: dict[str, int] = {}  # topic -> records that retention took before they were applied
         self._open_store = open_store
-        self._changelog = changelog
+        self._changelog = Changelog(changelog, number, tombstone_ms, now_seconds)
         self._group = group
         self._servers = servers
         self._topic_ids = dict(topic_ids or {})
         self._known_ids: dict[str, str] = {}  # of the topics that the next offsets are of
         self._batch_bytes = min(batch_bytes, BATCH_BYTES)
+        self._compacting = asyncio.Lock()
         self._store: UserStore | None = None
         self._overlay: Overlay | None = None
         self._producer: AIOKafkaProducer | None = None
@@ -137,11 +142,11 @@ class Partition:
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             isolation_level="read_committed",
-            fetch_max_wait_ms=RESTORE_POLL_MS,
+            fetch_max_wait_ms=POLL_MS,
         )
         await consumer.start()
         try:
-            restored = await self._restore(consumer, self._store)
+            restored = await self._changelog.restore(consumer, self._store)
             self.next_offsets = read_next(self._store)
             self._known_ids = _read_topics(self._store)
             await self._compare_logs(consumer, topics)
@@ -164,7 +169,7 @@ class Partition:
             changes[TOPICS_KEY] = msgspec.json.encode(ids, order="sorted")
         with timed("publish"):
             position = await self._transact(self._producer, outgoing, changes)
-        changes[POSITION_KEY] = position.to_bytes(8, "little")
+        changes |= self._changelog.local_facts(position)
         with timed("write"):
             await in_thread(self.store.write, changes)
         self.overlay.settle()
@@ -175,17 +180,29 @@ class Partition:
         if self._overlay is not None:
             self._overlay.clear()
 
+    async def purge(self) -> None:
+        """Leave no trace of the users who were erased since this was done last in the files of the store."""
+        async with self._compacting:
+            if self._store is None or self._overlay is None:
+                return
+            mark = self._overlay.erasures.mark
+            if self._overlay.erasures and self._store.get(PURGED_KEY) != mark:
+                await in_thread(self._store.compact)
+                await in_thread(self._store.write, {PURGED_KEY: mark})
+
     async def wipe(self) -> None:
         """Forget the local copy: the next `open` restores all of it."""
-        if self._store is not None:
-            await in_thread(self._store.wipe)
+        async with self._compacting:
+            if self._store is not None:
+                await in_thread(self._store.wipe)
 
     async def close(self) -> None:
         """Leave the partition: stop its producer and close its store."""
         await self._stop_producer()
-        store, self._store, self._overlay = self._store, None, None
-        if store is not None:
-            await in_thread(store.close)
+        async with self._compacting:
+            store, self._store, self._overlay = self._store, None, None
+            if store is not None:
+                await in_thread(store.close)
 
     async def _transact(
         self, producer: AIOKafkaProducer, outgoing: Outgoing, changes: Mapping[bytes, bytes | None]
@@ -197,7 +214,7 @@ class Partition:
             for (topic, partition), rows in outgoing.rows.items():
                 acknowledged += await _send(producer, topic, partition, rows)
             users: list[Row] = [(key, value, []) for key, value in changes.items()]
-            batches = await _send(producer, self._changelog, self.number, users)
+            batches = await _send(producer, self._changelog.topic, self.number, users)
             for future, _ in acknowledged:
                 await future
             for future, count in batches:
@@ -212,31 +229,6 @@ class Partition:
         await producer.commit_transaction()
         return int(end)
 
-    async def _restore(self, consumer: AIOKafkaConsumer, store: UserStore) -> int:
-        """Read the changelog from where the store stands to its end."""
-        tp = TopicPartition(self._changelog, self.number)
-        consumer.assign([tp])
-        end = (await consumer.end_offsets([tp]))[tp]
-        position = int.from_bytes(store.get(POSITION_KEY) or b"", "little")
-        if position > end:
-            log.warning(
-                "partition %d: the store is at %d but %s ends at %d: the topic was made anew; "
-                "the store is wiped and restored",
-                *(self.number, position, self._changelog, end),
-            )
-            await in_thread(store.wipe)
-            position = 0
-        consumer.seek(tp, position)
-        records = 0
-        while position < end:
-            for batch in (await consumer.getmany(tp, timeout_ms=RESTORE_POLL_MS)).values():
-                changes: dict[bytes, bytes | None] = {record.key: record.value for record in batch}
-                changes[POSITION_KEY] = (batch[-1].offset + 1).to_bytes(8, "little")
-                await in_thread(store.write, changes)
-                records += len(batch)
-            position = await consumer.position(tp)
-        return records
-
     async def _compare_logs(self, consumer: AIOKafkaConsumer, topics: Sequence[str]) -> None:
         """Compare what was applied with what the sources' logs have."""
         tps = [TopicPartition(topic, self.number) for topic in topics if topic in self.next_offsets]
@@ -248,8 +240,8 @@ class Partition:
             if applied > ends[tp] or (known and found and known != found):
                 raise LostLogError(
                     f"{tp.topic} was made anew: what was applied, up to {applied}, is not what is there, "
-                    f"up to {ends[tp]}; use another group, or delete the topic {self._changelog} and the "
-                    "data directories"
+                    f"up to {ends[tp]}; use another group, or delete the topic "
+                    f"{self._changelog.topic} and the data directories"
                 )
             if applied < starts[tp]:
                 self.lost[tp.topic] = starts[tp] - applied

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from models.catalog import Catalog, KeyCollision
+from models.catalog import UNKNOWN, Catalog, KeyCollision, item_key
 from models.counts import Counts
 from models.learner import Learner
 from models.prequential import BASELINES, Baselines, Prequential
@@ -23,11 +23,13 @@ from streams.events import (
     ActionName,
     Interaction,
     ItemListed,
+    Line,
     RecommendationList,
     RecommendedItem,
     Refused,
+    Retraction,
 )
-from streams.examples import Examples, ExamplesRecorder
+from streams.examples import Examples, ExamplesRecorder, user_hash
 from streams.settings import Settings
 
 SCORER = "freshet"
@@ -39,12 +41,12 @@ _NOTHING = np.zeros(0, np.uint32)
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One decoded record of a source: its position, and the interactions that it holds."""
+    """One decoded record of a source: its position, and the interactions or retractions it holds."""
 
     topic: str
     partition: int
     offset: int
-    interactions: Sequence[Interaction]
+    interactions: Sequence[Line]
 
 
 @dataclass(slots=True)
@@ -53,6 +55,8 @@ class Step:
 
     applied: dict[tuple[str, str], int] = field(default_factory=dict)  # (topic, action) -> events
     late: dict[str, int] = field(default_factory=dict)  # topic -> events
+    duplicates: dict[str, int] = field(default_factory=dict)  # topic -> events known by their id
+    retractions: dict[tuple[str, str], int] = field(default_factory=dict)  # (topic, outcome) -> retractions
     refused: list[tuple[Record, Refused]] = field(default_factory=list)
     new_item_ids: dict[int, str] = field(default_factory=dict)  # key -> id, not durable yet
 
@@ -106,7 +110,7 @@ class Recommender:
         overlay.load(line.user_id for record in records for line in record.interactions)
         for record in records:
             try:
-                rows = [self._admit(interaction) for interaction in record.interactions]
+                rows = [self._admit(line) for line in record.interactions]
             except KeyCollision as collision:
                 step.refused.append((record, Refused("item_id", f"item_id: {collision}")))
                 continue
@@ -114,9 +118,16 @@ class Recommender:
             is_taught = record.offset < self.marks.get(mark, 0)
             if not is_taught:
                 self.marks[mark] = record.offset + 1  # before: what fails in its midst is not taught twice
-            for line, (row, interaction) in enumerate(zip(rows, record.interactions, strict=True)):
-                event = _Event(record, line, interaction, row, is_taught)
-                self._apply(event, overlay.user(interaction.user_id), step, recorder)
+            for number, (row, line) in enumerate(zip(rows, record.interactions, strict=True)):
+                user = overlay.user(line.user_id)
+                if isinstance(line, Retraction):
+                    self._retract(record, line, user, step, recorder)
+                elif line.event_id is not None and user.state.has_event(
+                    line.event_id, record.topic, record.offset
+                ):
+                    _pass_over(record, user, step)
+                else:
+                    self._apply(_Event(record, number, line, row, is_taught), user, step, recorder)
         for number, rank in self.learner.scored():
             self._score(number, SCORER, rank)
         return step
@@ -151,6 +162,8 @@ class Recommender:
         Returns the events counted, and how many of them a crash kept our ranker from learning.
         """
         counted = 0
+        for erased in examples.erased:
+            self.forget(erased)
         before = {topic: self.marks.get((topic, examples.partition), 0) for topic in examples.spans}
         for event in examples.events:
             if event.offset >= before[event.topic]:
@@ -161,6 +174,13 @@ class Recommender:
         for topic, (_, end) in examples.spans.items():
             self.marks[topic, examples.partition] = max(before[topic], end)
         return counted, counted if examples.worker_id == self.worker_id else 0
+
+    def forget(self, whose: int) -> None:
+        """Learn no longer from what an erased user did: what is kept to be learned from is thrown away.
+
+        `whose` is the hash of the user.
+        """
+        self.learner.forget(whose)
 
     def enlist(self, item: ItemListed) -> None:
         """Take in what the catalogue says of an item."""
@@ -185,8 +205,25 @@ class Recommender:
         row = self.catalog.row(key)
         return self.catalog.item_id(row) if row >= 0 else None
 
-    def _admit(self, interaction: Interaction) -> int:
-        return self.catalog.admit(interaction.item_id)
+    def _admit(self, line: Line) -> int:
+        return UNKNOWN if isinstance(line, Retraction) else self.catalog.admit(line.item_id)
+
+    def _retract(
+        self, record: Record, line: Retraction, user: User, step: Step, recorder: ExamplesRecorder | None
+    ) -> None:
+        """Take interactions out of the user's sequence; what they taught stays."""
+        key = None if line.item_id is None else item_key(line.item_id)
+        taken = user.state.retract(line.event_id, key)
+        for each in taken:
+            if not self._still_excludes(user, each):
+                user.exclusions.remove(each)
+        if taken and recorder is not None:
+            recorder.restart(user.user_id)
+        if user.changed or not user.is_new:  # nobody comes to be by taking back what they never did
+            user.state.advance(record.topic, record.offset)
+            user.changed = True
+        outcome = (record.topic, "removed" if taken else "unmatched")
+        step.retractions[outcome] = step.retractions.get(outcome, 0) + 1
 
     def _apply(self, event: _Event, user: User, step: Step, recorder: ExamplesRecorder | None) -> None:
         record, interaction, row = event.record, event.interaction, event.row
@@ -224,7 +261,8 @@ class Recommender:
         if not is_late and not self._is_excluded(user, row):
             history = self._history(user)
             query = self.ranker.query(history, interaction.timestamp_ms)
-            self.learner.observe(query, row, weight, ticket=self.events)
+            whose = user_hash(self.settings.group, user.user_id)
+            self.learner.observe(query, row, weight, ticket=self.events, user_hash=whose)
             for scorer, rank in self.baselines.test(history, row).items():
                 self._score(self.events, scorer, rank)
         self.events += 1
@@ -268,6 +306,14 @@ class Recommender:
         exclude = self.settings.exclude
         return exclude == "seen" or (exclude == "purchased" and interaction.action == "purchase")
 
+    def _still_excludes(self, user: User, key: int) -> bool:
+        """Whether what is left of the user's past, after a retraction, excludes an item."""
+        state = user.state
+        if self.settings.exclude == "seen":
+            return key in state.item_keys or key in state.repeat_keys
+        did = zip(state.item_keys, state.actions, strict=True)
+        return (key, ACTION_CODES["purchase"]) in did
+
     def _is_excluded(self, user: User, row: int) -> bool:
         return self.settings.exclude != "nothing" and user.exclusions.contains(self.catalog.key(row))
 
@@ -278,3 +324,10 @@ class Recommender:
         if row >= len(self.durable_ids):
             self.durable_ids.extend(bytes(len(self.catalog) - len(self.durable_ids)))
         self.durable_ids[row] = 1
+
+
+def _pass_over(record: Record, user: User, step: Step) -> None:
+    """Apply nothing of an interaction that came before in another record."""
+    user.state.advance(record.topic, record.offset)
+    user.changed = True
+    step.duplicates[record.topic] = step.duplicates.get(record.topic, 0) + 1

@@ -52,6 +52,8 @@ class Topics(Struct, frozen=True, forbid_unknown_fields=True):
     recommendations: TopicName = "recommendations"
     items: TopicName = "items"
     dead_letters: TopicName = "dead-letters"
+    erasures: TopicName = "erasures"
+    erasure_receipts: TopicName = "erasure-receipts"
     partitions: Positive = 4
     replication_factor: Positive = 1
     min_insync_replicas: Positive = 1
@@ -100,6 +102,11 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     def item_ids_topic(self) -> str:
         """The compacted topic that tells every worker the id of an item key."""
         return f"{self.group}-item-ids"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The topics whose partitions a worker is assigned: the erasures, which go first, and the sources."""
+        return self.topics.erasures, *self.sources
 
     def source_of(self, action: ActionName) -> str:
         """Return the topic whose section has this action, or the first source where none has."""
@@ -206,6 +213,7 @@ def _check_together(settings: Settings) -> None:
             f"'topics.replication_factor' = {topics.replication_factor}; no write would ever succeed"
         )
     written = [topics.recommendations, topics.items, topics.dead_letters]
+    written += [topics.erasures, topics.erasure_receipts]
     internal = [settings.users_topic, settings.examples_topic, settings.item_ids_topic]
     names = [*settings.sources, *written, *internal]
     twice = {name for name in names if names.count(name) > 1}

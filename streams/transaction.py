@@ -12,8 +12,17 @@ from dataclasses import dataclass
 from aiokafka.structs import ConsumerRecord
 
 from state.overlay import Overlay
-from streams.events import InteractionDecoder, Refused, dead_letter_headers, encode_list
-from streams.examples import ExamplesRecorder
+from streams.events import (
+    Erasure,
+    InteractionDecoder,
+    Receipt,
+    Refused,
+    dead_letter_headers,
+    decode_erasure,
+    encode_list,
+    encode_receipt,
+)
+from streams.examples import ExamplesRecorder, user_hash
 from streams.item_ids import PARTITION as ITEM_IDS_PARTITION
 from streams.item_ids import encode_key
 from streams.metrics import Metrics
@@ -78,6 +87,10 @@ class Transaction:
         self._applied: Counter[tuple[str, str]] = Counter()
         self._late: Counter[str] = Counter()
         self._refused: Counter[tuple[str, str]] = Counter()
+        self._duplicates: Counter[str] = Counter()
+        self._retractions: Counter[tuple[str, str]] = Counter()
+        self._erasures = 0
+        self._erased_events: Counter[str] = Counter()
         self._listed: list[str] = []  # the users who get a list
 
     def apply(self, records: Sequence[ConsumerRecord]) -> int:
@@ -86,7 +99,7 @@ class Transaction:
         Returns how many of the records are done: fewer than there are if they hold many interactions.
         """
         tools = self._tools
-        fresh: list[tuple[ConsumerRecord, Record | None]] = []
+        fresh: list[tuple[ConsumerRecord, Record | Erasure | None]] = []
         done = events = 0
         with tools.timed("decode"):
             while done < len(records) and events < STEP_EVENTS:
@@ -95,26 +108,80 @@ class Transaction:
                 if self._is_next(record):
                     decoded = self._decode(record)
                     fresh.append((record, decoded))
-                    events += len(decoded.interactions) if decoded is not None else 0
+                    events += len(decoded.interactions) if isinstance(decoded, Record) else 1
         if fresh:
             self.is_empty = False
             tools.metrics.chunk_events.observe(len(fresh))
             self._step(fresh)
         return done
 
-    def _step(self, fresh: Sequence[tuple[ConsumerRecord, Record | None]]) -> None:
+    def _step(self, fresh: Sequence[tuple[ConsumerRecord, Record | Erasure | None]]) -> None:
+        """Apply what was decoded, in order: runs of interactions between one erasure and the next."""
+        run: list[tuple[ConsumerRecord, Record]] = []
+        for record, decoded in fresh:
+            if isinstance(decoded, Erasure):
+                self._step_through(run)
+                run = []
+                self._erase(record, decoded)
+            elif decoded is not None and not self._is_erased(record, decoded):
+                run.append((record, decoded))
+        self._step_through(run)
+
+    def _step_through(self, run: Sequence[tuple[ConsumerRecord, Record]]) -> None:
+        if not run:
+            return
         tools = self._tools
-        decoded = [item for _, item in fresh if item is not None]
+        decoded = [item for _, item in run]
         with tools.timed("read"):
             self._overlay.load(line.user_id for item in decoded for line in item.interactions)
         with tools.timed("learn"):
             step = tools.recommender.step(decoded, self._overlay, self._recorder)
-        sources = {(record.topic, record.offset): record for record, _ in fresh}
+        sources = {(record.topic, record.offset): record for record, _ in run}
         for item, refused in step.refused:
             self._refuse(sources[item.topic, item.offset], refused)
         self._applied.update(step.applied)
         self._late.update(step.late)
+        self._duplicates.update(step.duplicates)
+        self._retractions.update(step.retractions)
         self._item_ids.update(step.new_item_ids)
+
+    def _is_erased(self, record: ConsumerRecord, decoded: Record) -> bool:
+        """Whether a record is older than an erasure of its user; then it is dropped, and counted."""
+        erasures = self._overlay.erasures
+        if not erasures:
+            return False
+        erased_ms = erasures.time_ms(self._hash(decoded.interactions[0].user_id))
+        if record.timestamp >= erased_ms:
+            return False
+        self._erased_events[record.topic] += 1
+        return True
+
+    def _erase(self, record: ConsumerRecord, erasure: Erasure) -> None:
+        """Forget a user: here, in what is kept to be learned from, and, by the examples, everywhere."""
+        tools, whose = self._tools, self._hash(erasure.user_id)
+        was_known = self._overlay.erase(erasure.user_id, whose, record.timestamp)
+        tools.recommender.forget(whose)
+        self._recorder.erase(erasure.user_id)
+        receipt = Receipt(
+            user_id=erasure.user_id,
+            requested_at=record.timestamp,
+            erased_at=int(tools.now_seconds() * 1000),
+            was_known=was_known,
+            positions={
+                topic: (self.partition, next_offset - 1)
+                for topic, next_offset in self.next_offsets.items()
+                if next_offset and topic != record.topic
+            }
+            | {record.topic: (self.partition, record.offset)},
+            request_id=erasure.request_id,
+        )
+        self._outgoing.add(
+            tools.settings.topics.erasure_receipts, self.partition, record.key, encode_receipt(receipt)
+        )
+        self._erasures += 1
+
+    def _hash(self, user_id: str) -> int:
+        return user_hash(self._tools.settings.group, user_id)
 
     def close(self) -> Outgoing:
         """Rank for every user that was touched; return all that goes out."""
@@ -129,10 +196,16 @@ class Transaction:
                 encode_list(recommendations),
             )
         self._listed = [recommendations.user_id for recommendations in lists]
+        for user_id in self._overlay.erased():
+            self._outgoing.add(settings.topics.recommendations, self.partition, user_id.encode(), None)
         self._outgoing.users = self._overlay.changes()
         self._outgoing.next_offsets = self.next_offsets
         examples = self._recorder.close(
-            {topic: (self._first_offsets.get(topic, 0), end) for topic, end in self.next_offsets.items()}
+            {
+                topic: (self._first_offsets.get(topic, 0), end)
+                for topic, end in self.next_offsets.items()
+                if topic in settings.sources
+            }
         )
         if examples is not None:
             self._outgoing.add(settings.examples_topic, self.partition, None, examples)
@@ -149,6 +222,13 @@ class Transaction:
             metrics.late_events.labels(topic).inc(events)
         for (topic, reason), records in self._refused.items():
             metrics.dead_letters.labels(topic, reason).inc(records)
+        for topic, events in self._duplicates.items():
+            metrics.duplicate_events.labels(topic).inc(events)
+        for (topic, outcome), retractions in self._retractions.items():
+            metrics.retractions.labels(topic, outcome).inc(retractions)
+        for topic, records in self._erased_events.items():
+            metrics.erased_events.labels(topic).inc(records)
+        metrics.erasures.inc(self._erasures)
         metrics.lists.inc(len(self._listed))
         for user_id in self._listed:
             age_seconds = now_seconds - self._newest_record_ms[user_id] / 1000
@@ -166,11 +246,13 @@ class Transaction:
         self.next_offsets[record.topic] = record.offset + 1
         return True
 
-    def _decode(self, record: ConsumerRecord) -> Record | None:
+    def _decode(self, record: ConsumerRecord) -> Record | Erasure | None:
         try:
             defect = self._defects.get((record.topic, record.offset))
             if defect is not None:
                 raise Refused("defect", f"defect: Freshet failed on this record: {defect}")
+            if record.topic == self._tools.settings.topics.erasures:
+                return decode_erasure(record.key, record.value)
             interactions = self._tools.decoders[record.topic].decode(
                 record.key, record.value, record.timestamp
             )

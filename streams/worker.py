@@ -37,6 +37,7 @@ from streams.transaction import Tools
 from streams.web import WebServer
 
 MEASURE_SECONDS = 1.0
+PURGE_SECONDS = 60.0
 SESSION_TIMEOUT_SECONDS = 6.0
 HEARTBEAT_SECONDS = 2.0
 REBALANCE_TIMEOUT_SECONDS = 20.0
@@ -145,7 +146,7 @@ def _app(settings: Settings, runtime: "Runtime") -> _App:
         broker_commit_interval=COMMIT_INTERVAL_SECONDS,
     )
     app.runtime = runtime
-    for name in settings.sources:
+    for name in settings.inputs:
         topic = app.topic(name, key_type=bytes, value_type=None, value_serializer="raw")
         app.agent(topic, name=f"{name} to lanes")(runtime.deliver)
     return app
@@ -207,6 +208,7 @@ class Runtime(mode.Service):  # type: ignore[misc]
             lane.start()
         self.add_future(self._measure())
         self.add_future(self._checkpointer.run())
+        self.add_future(self._purge())
 
     async def on_stop(self) -> None:
         """Leave the partitions, after Faust has left the group."""
@@ -241,12 +243,13 @@ class Runtime(mode.Service):  # type: ignore[misc]
             servers=self._servers,
             batch_bytes=self.layout.message_bytes,
             topic_ids=self.layout.topic_ids,
+            tombstone_ms=self.layout.tombstone_ms,
         )
         return Lane(part, consumer, tools, self._thread, self._catch_up)
 
     def _begin_epoch(self, epoch: int, assignment: frozenset[TP]) -> None:
-        sources = self.settings.sources
-        assigned = frozenset(tp.partition for tp in assignment if tp.topic in sources)
+        inputs = self.settings.inputs
+        assigned = frozenset(tp.partition for tp in assignment if tp.topic in inputs)
         if assigned != self._assigned:
             self.metrics.rebalances.inc()
             log.info("partitions %s are ours", sorted(assigned))
@@ -290,13 +293,23 @@ class Runtime(mode.Service):  # type: ignore[misc]
                 log.warning("not measured this time: %r", error)
             await asyncio.sleep(MEASURE_SECONDS)
 
+    async def _purge(self) -> None:
+        """Once in a while, leave no trace on this disk of the users who were erased since."""
+        while not self.should_stop:
+            await asyncio.sleep(PURGE_SECONDS)
+            for lane in self.owned():
+                try:
+                    await lane.partition.purge()
+                except Exception as error:  # it is tried again
+                    log.warning("partition %d: not purged this time: %r", lane.number, error)
+
     def _set_gauges(self) -> None:
         metrics, recommender, owned = self.metrics, self.recommender, self.owned()
         for lane in owned:
             lane.measure(metrics)
         for lane in self.lanes:
             if lane not in owned:
-                metrics.forget_lag(self.settings.sources, lane.number)
+                metrics.forget_lag(self.settings.inputs, lane.number)
         metrics.ready.set(self.readiness() is None)
         metrics.commit_age_seconds.set(max((lane.pending_seconds for lane in owned), default=0.0))
         metrics.checkpoint_age_seconds.set(self._checkpointer.age_seconds)

@@ -116,6 +116,8 @@ def unshared_settings(tmp_path: Path) -> Callable[..., Settings]:
             recommendations=f"{group}-recommendations",
             items=f"{group}-items",
             dead_letters=f"{group}-dead-letters",
+            erasures=f"{group}-erasures",
+            erasure_receipts=f"{group}-erasure-receipts",
         )
         fresh = Settings(
             bootstrap_servers=bootstrap_servers,

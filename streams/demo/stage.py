@@ -88,6 +88,8 @@ def own_settings(wanted: Settings, bootstrap_servers: str, directory: Path) -> S
             recommendations=f"{group}-recommendations",
             items=f"{group}-items",
             dead_letters=f"{group}-dead-letters",
+            erasures=f"{group}-erasures",
+            erasure_receipts=f"{group}-erasure-receipts",
             partitions=wanted.topics.partitions,
             replication_factor=wanted.topics.replication_factor,
             min_insync_replicas=wanted.topics.min_insync_replicas,

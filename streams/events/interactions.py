@@ -28,6 +28,20 @@ class Interaction(
     event_id: str | None = None
 
 
+class Retraction(msgspec.Struct, frozen=True, gc=False):
+    """A user takes back what they did: a refund, a mis-click.
+
+    It means every interaction of the user with this event id, or, where the lines of an order share one, the
+    lines of this item.
+    """
+
+    user_id: str
+    event_id: str
+    item_id: str | None = None
+
+
+Line = Interaction | Retraction
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -64,11 +78,11 @@ class InteractionDecoder:
         self._read = msgspec.json.Decoder(message).decode
         self._roots_of = operator.attrgetter(*(f"root_{roots.index(field.shared[0])}" for field in mapping))
 
-    def decode(self, key: bytes | None, value: bytes | None, record_timestamp_ms: int) -> list[Interaction]:
-        """Return the interactions of a record: one, or one for each line of an order, in their order.
+    def decode(self, key: bytes | None, value: bytes | None, record_timestamp_ms: int) -> list[Line]:
+        """Return what a record says: one line, or one for each line of an order, in their order.
 
         Raises Refused for the whole record if anything in it cannot be taken. An event id outside of the
-        lines is the order's: all its interactions carry it.
+        lines is the order's: all its interactions carry it, and retracting it retracts them all.
         """
         if value is None:
             raise Refused("key", "key: expected a message for this key, found a null value")
@@ -90,28 +104,32 @@ class InteractionDecoder:
 
     def _interactions(
         self, key: bytes | None, found: tuple[object, ...], record_timestamp_ms: int
-    ) -> list[Interaction]:
+    ) -> list[Line]:
         """Check what is shared by all lines, then each line."""
         user_id = identifier(found[0], self._mapping.user_id)
         if key != user_id.encode():
             raise Refused(
                 "key", f"key: expected the text of the user id {shown(user_id)}, found {shown_key(key)}"
             )
-        if not self._in_lines:
-            return [self._interaction(user_id, found, record_timestamp_ms)]
-        interactions = []
+        if not self._in_lines or self._retracts_all(found):
+            return [self._line(user_id, found, record_timestamp_ms)]
+        lines = []
         for number, line in enumerate(self._lines_of(found)):
             try:
-                values = self._values(found, line)
-                interactions.append(self._interaction(user_id, values, record_timestamp_ms))
+                lines.append(self._line(user_id, self._values(found, line), record_timestamp_ms))
             except Refused as refused:
                 raise Refused(refused.reason, f"line {number}: {refused.detail}") from None
-        return interactions
+        return lines
+
+    def _retracts_all(self, found: tuple[object, ...]) -> bool:
+        """Whether an order is taken back as a whole: by an event id and a word that are the order's own."""
+        mapping = self._mapping
+        if mapping.retract.line is not None or not _is_true(found[6], mapping.retract):
+            return False
+        return mapping.event_id.line is None
 
     def _lines_of(self, found: tuple[object, ...]) -> list[object]:
         """Return the lines of an order: between 1 and 1,000 of them."""
-        if self._mapping.retract.line is None:
-            _refuse_retract(found[6], self._mapping.retract)
         lines = found[1]
         expected = f"a list of 1 to {MAXIMUM_LINES} lines"
         if not isinstance(lines, list):
@@ -129,12 +147,17 @@ class InteractionDecoder:
             for field, value in zip(self._mapping, found, strict=True)
         )
 
-    def _interaction(self, user_id: str, found: tuple[object, ...], record_timestamp_ms: int) -> Interaction:
-        """Check the values of one interaction, in the order of Mapping's fields."""
+    def _line(self, user_id: str, found: tuple[object, ...], record_timestamp_ms: int) -> Line:
+        """Check the values of one line, in the order of Mapping's fields."""
         mapping = self._mapping
         _, item_id, timestamp, value, action, event_id, retract = found
-        if retract is not None:
-            _refuse_retract(retract, mapping.retract)
+        if retract is not None and _is_true(retract, mapping.retract):
+            is_shared = mapping.event_id.line is None and mapping.retract.line is not None
+            return Retraction(
+                user_id,
+                identifier(event_id, mapping.event_id),
+                identifier(item_id, mapping.item_id) if is_shared else None,
+            )
         return Interaction(
             user_id,
             identifier(item_id, mapping.item_id),
@@ -151,8 +174,8 @@ class InteractionDecoder:
         return action
 
 
-def _refuse_retract(found: object, field: Field) -> None:
-    if found is not None and found is not False:
-        if found is True:
-            raise Refused(field.name, f"{field.path}: retracting an interaction is not supported yet")
+def _is_true(found: object, field: Field) -> bool:
+    """Return whether a field is true; absent, null and false are not. Raises Refused for anything else."""
+    if found is not None and not isinstance(found, bool):
         raise field.refuse("true or false", found)
+    return found is True

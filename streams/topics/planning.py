@@ -7,10 +7,21 @@ from msgspec import Struct
 
 from streams.settings import Settings
 
-Role = Literal["source", "items", "recommendations", "dead letters", "users", "examples", "item ids"]
+Role = Literal[
+    "source",
+    "items",
+    "recommendations",
+    "dead letters",
+    "erasures",
+    "erasure receipts",
+    "users",
+    "examples",
+    "item ids",
+]
 
 DAY_MS = 86_400_000
 DEAD_LETTER_DAYS = 7
+ERASURE_DAYS = 30
 # A record of 1 MiB is taken, so a larger one must be able to arrive, to be refused with a reason.
 MESSAGE_BYTES = 2 << 20
 # What a transaction of orders of a thousand lines each may teach.
@@ -40,6 +51,11 @@ class Topic(Struct, frozen=True):
     config: dict[str, str]
 
     @property
+    def tombstone_ms(self) -> int:
+        """How long compaction keeps the word that a key was deleted; Kafka's default where it is not said."""
+        return int(self.config.get("delete.retention.ms", DAY_MS))
+
+    @property
     def message_bytes(self) -> int:
         """The largest batch of records that it takes."""
         return int(self.config.get("max.message.bytes", MESSAGE_BYTES))
@@ -61,6 +77,8 @@ def topic_roles(settings: Settings) -> dict[str, Role]:
     roles[settings.topics.items] = "items"
     roles[settings.topics.recommendations] = "recommendations"
     roles[settings.topics.dead_letters] = "dead letters"
+    roles[settings.topics.erasures] = "erasures"
+    roles[settings.topics.erasure_receipts] = "erasure receipts"
     roles[settings.users_topic] = "users"
     roles[settings.examples_topic] = "examples"
     roles[settings.item_ids_topic] = "item ids"
@@ -98,6 +116,12 @@ def _config(role: Role, sources: list[Topic], settings: Settings) -> dict[str, s
             "cleanup.policy": "delete",
             "retention.ms": str(DEAD_LETTER_DAYS * DAY_MS),
             "max.message.bytes": str(largest + ENVELOPE_BYTES),
+        }
+    if role in ("erasures", "erasure receipts"):
+        return {
+            "cleanup.policy": "delete",
+            "retention.ms": str(ERASURE_DAYS * DAY_MS),
+            "max.message.bytes": str(MESSAGE_BYTES),
         }
     if role == "examples":
         return {

@@ -16,12 +16,14 @@ class TopicLayout(Struct, frozen=True):
     """What a worker relies on: the sources' partition count, and which topics these are.
 
     `topic_ids` are by name; a topic that was deleted and created again has another. `message_bytes` is the
-    largest batch that the dead letters take: none that a source takes is larger.
+    largest batch that the dead letters take: none that a source takes is larger. `tombstone_ms` is how long
+    the users' changelog keeps the word that something was deleted.
     """
 
     partitions: int
     topic_ids: dict[str, str]
     message_bytes: int
+    tombstone_ms: int
 
 
 class TopicReport(Struct, frozen=True, kw_only=True):
@@ -49,6 +51,7 @@ def verify_topics(settings: Settings, create_missing_internal: bool = True) -> T
         partitions=existing[next(iter(settings.sources))].partitions,
         topic_ids={name: topic.topic_id for name, topic in existing.items() if topic.topic_id is not None},
         message_bytes=existing[settings.topics.dead_letters].message_bytes,
+        tombstone_ms=existing[settings.users_topic].tombstone_ms,
     )
 
 

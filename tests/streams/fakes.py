@@ -20,7 +20,7 @@ from streams.transaction import Tools
 from streams.transport import Chunk
 
 START_MS = 1_700_000_000_000
-CLICKS, PURCHASES = "clicks", "purchases"
+CLICKS, PURCHASES, ERASURES = "clicks", "purchases", "erasures"
 
 
 def raw(topic: str, offset: int, key: bytes | None, value: bytes | None, time_ms: int = 0) -> ConsumerRecord:
@@ -55,7 +55,7 @@ class FakeSource:
 
     epoch: int = 1
     held: set[str] = field(default_factory=set)
-    lags: dict[str, int | None] = field(default_factory=lambda: {CLICKS: 0, PURCHASES: 0})
+    lags: dict[str, int | None] = field(default_factory=lambda: {CLICKS: 0, PURCHASES: 0, ERASURES: 0})
     committed: dict[str, int] = field(default_factory=dict)
     rewinds: list[Mapping[tuple[str, int], int] | None] = field(default_factory=list)
 

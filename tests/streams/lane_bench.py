@@ -47,7 +47,7 @@ class Bench:
 
     async def wait(self, condition: Callable[[], bool]) -> None:
         """Let the lane work until a condition holds."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not condition():
                 await asyncio.sleep(0.001)
 

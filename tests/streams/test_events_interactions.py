@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from streams.errors import ConfigurationError
-from streams.events import ACTIONS, Interaction, InteractionDecoder, Refused
+from streams.events import ACTIONS, Interaction, InteractionDecoder, Refused, Retraction
 from streams.settings import Source, SourceFields
 
 NOW_MS = 1_763_880_000_000  # 2025-11-23T06:40:00Z
@@ -211,8 +211,29 @@ def test_every_field_but_the_user_may_be_in_the_lines() -> None:
         Interaction("u1", "a", "cart", 5000, None, "1"),
         Interaction("u1", "b", "click", NOW_MS),
     ]
+    taken_back = [*lines, {"e": 7, "r": True}]
+    assert decode({"user_id": "u1", "l": taken_back}, source)[2] == Retraction("u1", "7")
     with pytest.raises(Refused, match="retract"):
-        decode({"user_id": "u1", "l": [*lines, {"i": "c", "r": True}]}, source)
+        decode({"user_id": "u1", "l": [*lines, {"i": "c", "r": "yes"}]}, source)
+
+
+def test_a_retraction_tells_its_event_and_nothing_else() -> None:
+    """A message that takes something back needs a user and an event id, and no item."""
+    assert decode({"user_id": "u1", "event_id": "e", "retract": True}) == [Retraction("u1", "e")]
+    with pytest.raises(Refused) as caught:
+        decode({"user_id": "u1", "item_id": "a", "retract": True})
+    assert caught.value.reason == "event_id"
+
+
+def test_an_order_is_taken_back_whole_or_by_line() -> None:
+    """An order's own retraction is one, whatever its lines; a line's means the item of that line."""
+    assert decode(order(retract=True), ORDER) == [Retraction("u1", "12")]
+    source = mapped(item_id="lines[].sku", retract="lines[].gone", event_id="number")
+    lines = [{"sku": "a", "gone": True}, {"sku": "b"}]
+    assert decode({"user_id": "u1", "number": 3, "lines": lines}, source) == [
+        Retraction("u1", "3", "a"),
+        Interaction("u1", "b", "purchase", NOW_MS, None, "3"),
+    ]
 
 
 def test_lines_may_be_the_items_themselves() -> None:
@@ -237,8 +258,8 @@ def test_lines_may_be_the_items_themselves() -> None:
         (order({}), "item_id"),
         (order({"sku": "a"}, {"sku": ""}), "item_id"),
         (order({"sku": "a"}, {"sku": "b", "quantity": "2"}), "value"),
-        (order({"sku": "a"}, retract=True), "retract"),
-        (order(retract=True), "retract"),
+        (order({"sku": "a"}, retract="yes"), "retract"),
+        (order(retract=1), "retract"),
         (order({"sku": "a"}, timestamp="soon"), "timestamp"),
         (order({"sku": "a"}, action="gift"), "action"),
     ],

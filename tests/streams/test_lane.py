@@ -10,7 +10,7 @@ from streams import lane as lane_module
 from streams.events import decode_list
 from streams.inlet import HOLD_BYTES, HOLD_RECORDS
 from streams.lane import COMMIT_SECONDS, SLICE_RECORDS, STUCK_SECONDS
-from tests.streams.fakes import CLICKS, PURCHASES, chunk, raw, record
+from tests.streams.fakes import CLICKS, ERASURES, PURCHASES, chunk, raw, record
 from tests.streams.lane_bench import Bench
 
 
@@ -230,7 +230,7 @@ async def test_lag_is_what_is_not_durable(bench: Bench) -> None:
     bench.source.lags[CLICKS] = 5
     bench.lane.offer(chunk([record(offset) for offset in range(3)]))
     await bench.wait(lambda: "away" in (bench.lane.readiness or ""))
-    assert bench.lane.describe()["lag"] == {CLICKS: 8, PURCHASES: 0}
+    assert bench.lane.describe()["lag"] == {ERASURES: 0, CLICKS: 8, PURCHASES: 0}
     bench.lane.measure(bench.tools.metrics)
     assert bench.metric("freshet_consumer_lag_events") == 8
     assert bench.metric("freshet_consumer_lag_seconds") == 60.0

@@ -34,11 +34,18 @@ def test_every_topic_is_planned_once() -> None:
     """The plan has each source, each topic that is written and each internal one, and no other."""
     settings = Settings(
         group="shop",
-        topics=Topics(recommendations="lists", items="goods", dead_letters="bad"),
+        topics=Topics(
+            recommendations="lists",
+            items="goods",
+            dead_letters="bad",
+            erasures="gone",
+            erasure_receipts="done",
+        ),
         sources={"a": Source(), "b": Source(), "c": Source()},
     )
     names = [plan.name for plan in plan_topics(settings, {})]
-    assert names == ["a", "b", "c", "goods", "lists", "bad", "shop-users", "shop-examples", "shop-item-ids"]
+    internal = ["shop-users", "shop-examples", "shop-item-ids"]
+    assert names == ["a", "b", "c", "goods", "lists", "bad", "gone", "done", *internal]
 
 
 def test_without_sources_the_setting_says_how_many_partitions() -> None:
@@ -63,6 +70,8 @@ def test_what_is_kept_by_key_is_compacted_and_dead_letters_go_with_time() -> Non
         "items": "compact",
         "recommendations": "compact",
         "dead letters": "delete",
+        "erasures": "delete",
+        "erasure receipts": "delete",
         "users": "compact",
         "examples": "delete",
         "item ids": "compact",
