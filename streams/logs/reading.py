@@ -197,6 +197,7 @@ def _item(row: dict[str, Any]) -> ItemListed:
 
 
 def _triple(row: dict[str, Any]) -> tuple[str, str, str]:
-    if len(row) < 3:
-        raise Refused("line", "line: expected head, relation and tail, found one of them empty")
-    return row["head"], row["relation"], row["tail"]
+    try:
+        return row["head"], row["relation"], row["tail"]
+    except KeyError:
+        raise Refused("line", "line: expected head, relation and tail, found one of them empty") from None
