@@ -1,6 +1,7 @@
 """`python -m tests.crash`: a soak with a seed; exit code 1 if anything is wrong."""
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write the report there, too")
     parser.add_argument("--keep", type=Path, help="directory for logs and data, which stay")
     given = parser.parse_args()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # the broker goes away; that is the point
     plan = Plan(
         seed=given.seed,
         seconds=given.minutes * 60 if given.minutes else given.seconds,

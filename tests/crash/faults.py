@@ -1,7 +1,7 @@
 """What can happen to workers, their disks, the broker and the changelog; each fault is one function.
 
-A fault takes the scene and its own chance, does its work (which may take seconds) and returns what it did in
-words, or None if it makes no sense now. It leaves everything on the way back to work.
+A fault takes the scene and its own chance, does its work (which may take seconds) and returns what it did, or
+None if it makes no sense now. It leaves everything on the way back to work.
 """
 
 import random
@@ -35,24 +35,32 @@ class Scene:
     compacting_until: float | None = None
 
 
-Fault = Callable[[Scene, random.Random], str | None]
+@dataclass(slots=True)
+class Done:
+    """What a fault did, in words, and for how many seconds it kept something away."""
+
+    what: str
+    away_seconds: float = 0.0
 
 
-def kill_worker(scene: Scene, rng: random.Random) -> str | None:
+Fault = Callable[[Scene, random.Random], Done | None]
+
+
+def kill_worker(scene: Scene, rng: random.Random) -> Done | None:
     """SIGKILL, and back after a moment."""
     return _ended_and_back(scene, rng, Slot.kill, "killed")
 
 
-def terminate_worker(scene: Scene, rng: random.Random) -> str | None:
+def terminate_worker(scene: Scene, rng: random.Random) -> Done | None:
     """SIGTERM, and back after a moment."""
     codes: list[int | None] = []
     told = _ended_and_back(scene, rng, lambda slot: codes.append(slot.terminate()), "told to end")
     if told is not None and codes != [0]:
-        return f"{told}; IT ENDED WITH {codes}"
+        told.what += f"; IT ENDED WITH {codes[0]}"
     return told
 
 
-def wipe_disk(scene: Scene, rng: random.Random) -> str | None:
+def wipe_disk(scene: Scene, rng: random.Random) -> Done | None:
     """SIGKILL, and back without its disk."""
 
     def kill_and_wipe(slot: Slot) -> None:
@@ -62,7 +70,7 @@ def wipe_disk(scene: Scene, rng: random.Random) -> str | None:
     return _ended_and_back(scene, rng, kill_and_wipe, "killed, its disk wiped")
 
 
-def damage_checkpoint(scene: Scene, rng: random.Random) -> str | None:
+def damage_checkpoint(scene: Scene, rng: random.Random) -> Done | None:
     """SIGKILL, and back with the newest checkpoint cut in half, or with flipped bytes."""
     damage = rng.choice([_cut, _flip])
     damaged: list[Path] = []
@@ -76,10 +84,12 @@ def damage_checkpoint(scene: Scene, rng: random.Random) -> str | None:
 
     what = f"killed, newest checkpoint {'cut in half' if damage is _cut else 'with flipped bytes'}"
     told = _ended_and_back(scene, rng, kill_and_damage, what)
-    return told and (told if damaged else f"{told}; there was none")
+    if told is not None and not damaged:
+        told.what += "; there was none"
+    return told
 
 
-def freeze_worker(scene: Scene, rng: random.Random) -> str | None:
+def freeze_worker(scene: Scene, rng: random.Random) -> Done | None:
     """SIGSTOP for longer than its session, then SIGCONT: the zombie."""
     slot = _any_running(scene, rng)
     if slot is None:
@@ -88,46 +98,46 @@ def freeze_worker(scene: Scene, rng: random.Random) -> str | None:
     slot.freeze()
     time.sleep(seconds)
     slot.thaw()
-    return f"{slot.name} frozen for {seconds:.1f} s"
+    return Done(f"{slot.name} frozen for {seconds:.1f} s", seconds)
 
 
-def leave(scene: Scene, rng: random.Random) -> str | None:
+def leave(scene: Scene, rng: random.Random) -> Done | None:
     """Let a worker leave in order and stay away."""
     if len(scene.crew.running) < 2:
         return None
     slot = rng.choice(scene.crew.running)
     slot.is_wanted = False
     code = slot.terminate()
-    return f"{slot.name} left" + ("" if code == 0 else f"; IT ENDED WITH {code}")
+    return Done(f"{slot.name} left" + ("" if code == 0 else f"; IT ENDED WITH {code}"))
 
 
-def join(scene: Scene, rng: random.Random) -> str | None:
+def join(scene: Scene, rng: random.Random) -> Done | None:
     """Let a worker join."""
     absent = [slot for slot in scene.crew.slots if not slot.is_wanted]
     if not absent:
         return None
     slot = rng.choice(absent)
     slot.start()
-    return f"{slot.name} joined"
+    return Done(f"{slot.name} joined")
 
 
-def stop_broker(scene: Scene, rng: random.Random) -> str | None:
+def stop_broker(scene: Scene, rng: random.Random) -> Done | None:
     """Stop the broker with SIGTERM, and start it again."""
     return _broker_away(scene, rng, scene.broker.stop, "stopped")
 
 
-def kill_broker(scene: Scene, rng: random.Random) -> str | None:
+def kill_broker(scene: Scene, rng: random.Random) -> Done | None:
     """Kill the broker, and start it again."""
     return _broker_away(scene, rng, scene.broker.kill, "killed")
 
 
-def compact_changelog(scene: Scene, rng: random.Random) -> str | None:
+def compact_changelog(scene: Scene, rng: random.Random) -> Done | None:
     """Have the users' changelog cut into tiny segments and compacted; `end_compaction` undoes it."""
     if scene.compacting_until is not None:
         return None
     alter_changelog(scene.settings, COMPACTING)
     scene.compacting_until = time.time() + COMPACTION_SECONDS
-    return f"compacted for {COMPACTION_SECONDS:.0f} s"
+    return Done(f"changelog compacted for {COMPACTION_SECONDS:.0f} s")
 
 
 FAULTS: dict[str, tuple[Fault, int]] = {
@@ -168,18 +178,20 @@ def _any_running(scene: Scene, rng: random.Random) -> Slot | None:
     return rng.choice(running) if running else None
 
 
-def _ended_and_back(scene: Scene, rng: random.Random, end: Callable[[Slot], object], what: str) -> str | None:
+def _ended_and_back(
+    scene: Scene, rng: random.Random, end: Callable[[Slot], object], what: str
+) -> Done | None:
     slot = _any_running(scene, rng)
     if slot is None:
         return None
-    seconds = rng.uniform(*AWAY_SECONDS)
+    seconds, began = rng.uniform(*AWAY_SECONDS), time.time()
     end(slot)
     time.sleep(seconds)
     slot.start()
-    return f"{slot.name} {what}, started again after {seconds:.1f} s"
+    return Done(f"{slot.name} {what}, started again after {seconds:.1f} s", time.time() - began)
 
 
-def _broker_away(scene: Scene, rng: random.Random, end: Callable[[], None], what: str) -> str:
+def _broker_away(scene: Scene, rng: random.Random, end: Callable[[], None], what: str) -> Done:
     seconds, since = rng.uniform(*BROKER_AWAY_SECONDS), time.time()
     end()
     time.sleep(seconds)
@@ -187,7 +199,8 @@ def _broker_away(scene: Scene, rng: random.Random, end: Callable[[], None], what
     scene.broker.start()
     now = time.time()
     scene.outages.append((since, now))
-    return f"broker {what}, started again after {seconds:.1f} s, answered {now - starting:.1f} s later"
+    told = f"broker {what}, started again after {seconds:.1f} s, answered {now - starting:.1f} s later"
+    return Done(told, now - since)
 
 
 def _cut(file: Path, rng: random.Random) -> None:

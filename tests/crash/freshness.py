@@ -30,8 +30,9 @@ class Freshness:
         self._servers = servers
         self._tps = [TopicPartition(topic, number) for number in range(partitions)]
         self._newest = [time.time()] * partitions
-        self._gaps: list[tuple[float, float, int]] = []  # from, to, partition
-        self._lists = 0
+        # Whenever a partition's lists became fresher: time of the newest event in them, when they came.
+        self._arrivals: list[list[tuple[float, float]]] = [[] for _ in self._tps]
+        self._longest_gap_seconds = 0.0
         self._lock = threading.Lock()
         self._is_stopping = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._watch()), name="freshness")
@@ -45,21 +46,26 @@ class Freshness:
         self._is_stopping.set()
         self._thread.join()
 
-    @property
-    def lists(self) -> int:
-        """How many lists were seen."""
-        return self._lists
-
     def begin(self) -> None:
         """Measure from now on: whatever was before does not count."""
         with self._lock:
             self._newest = [time.time()] * len(self._newest)
-            self._gaps.clear()
+            self._longest_gap_seconds = 0.0
 
     def are_fresh_since(self, moment: float, within_seconds: float) -> bool:
         """Whether every partition has lists of events of after the moment, and is not behind again."""
         with self._lock:
             return min(self._newest) > max(moment, time.time() - within_seconds)
+
+    def fresh_at(self, moment: float) -> float | None:
+        """Return when the last partition had a list of an event of after the moment; None: not yet."""
+        with self._lock:
+            firsts = [
+                next((now for event_time, now in arrivals if event_time > moment), None)
+                for arrivals in self._arrivals
+            ]
+        known = [first for first in firsts if first is not None]
+        return max(known) if len(known) == len(firsts) else None
 
     def stalest(self) -> tuple[int, float]:
         """Return the partition that waits for the longest for a fresh list, and for how many seconds."""
@@ -67,11 +73,9 @@ class Freshness:
             oldest = min(self._newest)
             return self._newest.index(oldest), time.time() - oldest
 
-    def longest_gap_seconds(self, since: float = 0.0, until: float = float("inf")) -> float:
-        """Return the longest time that a partition was without fresh lists, of the gaps that touch a time."""
-        with self._lock:
-            gaps = [end - begin for begin, end, _ in self._gaps if end >= since and begin <= until]
-            return max(gaps, default=0.0)
+    def longest_gap_seconds(self) -> float:
+        """Return the longest time that one partition was without fresh lists, since `begin`."""
+        return self._longest_gap_seconds
 
     async def _watch(self) -> None:
         while not self._is_stopping.is_set():
@@ -92,13 +96,14 @@ class Freshness:
             for tp, records in batches.items():
                 now = time.time()
                 stamps = [_read(record.value).event_time / 1000 for record in records if record.value]
-                self._lists += len(records)
                 if stamps:
-                    self._see(tp.partition, max(stamps), now)
+                    self.see(tp.partition, max(stamps), now)
 
-    def _see(self, partition: int, event_time: float, now: float) -> None:
+    def see(self, partition: int, event_time: float, now: float) -> None:
+        """Take note of lists that came now, with the time of the newest event in them."""
         with self._lock:
             if event_time > self._newest[partition]:
-                begin = self._newest[partition]
-                self._gaps.append((begin, now, partition))
+                gap_seconds = now - self._newest[partition]
+                self._longest_gap_seconds = max(self._longest_gap_seconds, gap_seconds)
                 self._newest[partition] = event_time
+                self._arrivals[partition].append((event_time, now))

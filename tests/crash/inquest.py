@@ -27,7 +27,7 @@ class Inquest:
 def hold_inquest(history_length: int, scene: Scene) -> Inquest:
     """Compare everything with the oracle; the workers are stopped on the way."""
     settings, inquest = scene.settings, Inquest()
-    expected = expect(reading.read_sources(settings, sorted(settings.sources)), history_length)
+    expected = expect(reading.read_sources(settings, settings.inputs), history_length)
     began = time.time()
     commits = _drained(scene, expected)
     inquest.differences += verifying.check_offsets("committed offset", expected.ends, commits)
@@ -40,10 +40,12 @@ def hold_inquest(history_length: int, scene: Scene) -> Inquest:
         described, changelog, verifying.counters_digest(must), settings.topics.partitions
     )
     inquest.differences += verifying.check_users(expected, changelog.users)
+    inquest.differences += verifying.check_exclusions(expected, changelog.excluded)
     inquest.differences += verifying.check_offsets("next offset", expected.ends, changelog.next_offsets)
     inquest.differences += verifying.check_examples(expected, taught)
     dead_letters = reading.read_dead_letters(settings)
     inquest.differences += verifying.check_dead_letters(expected, dead_letters)
+    inquest.differences += verifying.check_receipts(expected, reading.read_receipts(settings))
     lists = reading.read_lists(settings)
     inquest.differences += verifying.check_lists(expected, lists)
     for slot in scene.crew.slots:
@@ -55,7 +57,8 @@ def hold_inquest(history_length: int, scene: Scene) -> Inquest:
         "duplicates": expected.duplicates,
         "retracted": expected.removed,
         "retractions without a match": expected.unmatched,
-        "erased users": len(expected.erased),
+        "erasures": len(expected.erasures),
+        "older than an erasure": len(expected.perhaps_counted),
         "bad records": len(expected.dead),
         "dead letters": len(dead_letters),
         "lists": sum(listed.lists for listed in lists.values()),
@@ -106,7 +109,7 @@ def _check_worker(
     learned = reading.read_checkpoint(settings, slot.data)
     identity = read_identity(slot.data, settings.group)
     applied = len(taught.get(identity.worker_id, ())) if identity else 0
-    inquest.differences += verifying.check_offsets(f"mark of {slot.name}", expected.ends, learned.marks)
+    inquest.differences += verifying.check_marks(slot.name, expected, learned.marks)
     inquest.differences += verifying.check_occurrences(slot.name, must, learned.occurrences)
     inquest.differences += verifying.check_learning(slot.name, applied, skipped, learned)
     inquest.facts |= {

@@ -55,6 +55,7 @@ class ExpectedUser:
     partition: int
     sequence: list[Entry] = field(default_factory=list)
     positions: dict[str, int] = field(default_factory=dict)
+    purchased: set[str] = field(default_factory=set)  # item ids that are not taken back
 
 
 @dataclass(slots=True)
@@ -67,6 +68,7 @@ class Expected:
     counted: dict[Position, str] = field(default_factory=dict)  # position -> item id
     # Events of before an erasure: counted if they were applied before it, else dropped. Chance decides.
     perhaps_counted: dict[Position, str] = field(default_factory=dict)
+    erasures: list[Position] = field(default_factory=list)
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
     duplicates: int = 0
     removed: int = 0
@@ -107,6 +109,7 @@ def _after_erasure(
             raise InexactError(f"{record.position} is within {margin_ms} ms of an erasure of {user_id}")
     newest = max(erasures, key=lambda erasure: erasure.time_ms)
     expected.erased[user_id] = newest
+    expected.erasures += [erasure.position for erasure in erasures]
     older = [record for record in events if record.time_ms < newest.time_ms]
     # Which of the older ones teach anything is decided within each life of the user.
     for _, life in groupby(sorted(older, key=lambda r: r.time_ms), lambda r: _life(r, erasures)):
@@ -126,6 +129,7 @@ def _user(user_id: str, events: list[Source], history_length: int, expected: Exp
         raise InexactError(f"{user_id} did {len(counted)} things with event ids, {history_length} are kept")
     expected.counted |= counted
     user.sequence = sorted(entries)[-history_length:]
+    user.purchased = {entry.item_id for entry in entries if entry.action == "purchase"}
     for record in events:
         user.positions[record.topic] = max(user.positions.get(record.topic, 0), record.offset)
     return user

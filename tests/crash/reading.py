@@ -1,15 +1,16 @@
 """What is really in the topics in the end, read committed; and what a checkpoint holds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from state import UserState, decode_next
-from state.keys import NEXT_KEY, SEPARATOR, TOPICS_KEY
+from state.exclusions import Exclusions
+from state.keys import NEXT_KEY, SEPARATOR, TOPICS_KEY, exclusion_keys
 from streams.checkpointing import load_newest
 from streams.connection import admin, consumer
-from streams.events import RecommendationList, decode_list
+from streams.events import RecommendationList, decode_list, decode_receipt
 from streams.examples import decode_examples
 from streams.recommender import Recommender
 from streams.settings import Settings
@@ -41,6 +42,7 @@ class Changelog:
     """The users' changelog: what is left of it for each key, and how much of it compaction took."""
 
     users: dict[str, UserState] = field(default_factory=dict)
+    excluded: dict[str, list[int]] = field(default_factory=dict)  # user -> fingerprints of items, sorted
     raw: dict[int, dict[bytes, bytes]] = field(default_factory=dict)  # partition -> key -> value
     next_offsets: dict[tuple[str, int], int] = field(default_factory=dict)
     records: int = 0
@@ -62,7 +64,7 @@ def read_topic(settings: Settings, topic: str) -> Iterator[Any]:
                     yield from batch
 
 
-def read_sources(settings: Settings, topics: list[str]) -> list[Source]:
+def read_sources(settings: Settings, topics: Sequence[str]) -> list[Source]:
     """Return everything that was sent."""
     return [
         Source(
@@ -87,6 +89,15 @@ def read_dead_letters(settings: Settings) -> list[tuple[Position, DeadLetter]]:
         position = headers["source-topic"], int(headers["source-partition"]), int(headers["source-offset"])
         found.append((position, DeadLetter(headers["reason"], record.key, record.value)))
     return found
+
+
+def read_receipts(settings: Settings) -> list[Position]:
+    """Return the positions of the erasures that have receipts."""
+    topic = settings.topics.erasures
+    receipts = [
+        decode_receipt(record.value) for record in read_topic(settings, settings.topics.erasure_receipts)
+    ]
+    return [(topic, *receipt.positions[topic]) for receipt in receipts]
 
 
 def read_lists(settings: Settings) -> dict[str, Listed]:
@@ -129,9 +140,12 @@ def read_changelog(settings: Settings) -> Changelog:
         else:
             raw[record.key] = record.value
     for partition, raw in changelog.raw.items():
-        changelog.users |= {
-            key.decode(): UserState.decode(value) for key, value in raw.items() if SEPARATOR not in key
-        }
+        states = {key: UserState.decode(value) for key, value in raw.items() if SEPARATOR not in key}
+        for key, state in states.items():
+            user_id = key.decode()
+            changelog.users[user_id] = state
+            blocks = [raw.get(block) for block in exclusion_keys(user_id, state.exclusion_count)]
+            changelog.excluded[user_id] = sorted(Exclusions.load(blocks).fingerprints.tolist())
         for topic, offset in decode_next(raw[NEXT_KEY]).items():
             changelog.next_offsets[topic, partition] = offset
         del raw[NEXT_KEY]

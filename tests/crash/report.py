@@ -54,7 +54,7 @@ class Report:
         return json.dumps(tree, indent=1)
 
     def recovery(self) -> dict[str, dict[str, float]]:
-        """Return for each kind of fault how often, and the seconds until ready and until fresh lists."""
+        """Return for each kind of fault how often, and the seconds until back, ready, and fresh lists."""
         found: dict[str, dict[str, float]] = {}
         for kind in sorted({each.kind for each in self.happened}):
             of_kind = [each for each in self.happened if each.kind == kind]
@@ -64,6 +64,7 @@ class Report:
                 "measured": len(waited),
                 **_spread("ready", [each.ready_seconds for each in waited]),
                 **_spread("fresh", [each.fresh_seconds for each in waited]),
+                **_spread("away", [each.away_seconds for each in waited]),
             }
         return found
 
@@ -71,10 +72,11 @@ class Report:
         """Return the report as it is shown."""
         lines = [f"seed {self.seed}, {self.seconds:.0f} s, {len(self.happened)} faults"]
         lines += [f"  {name}: {value:g}" for name, value in self.facts.items()]
-        lines.append("  seconds until            ready p50    p99    max   fresh p50    p99    max")
+        lines.append(f"  {'seconds from the fault until':30}{'fresh lists':>21}{'all ready':>21}{'back':>7}")
+        lines.append(f"  {'':30}" + f"{'p50':>7}{'p99':>7}{'max':>7}" * 2 + f"{'max':>7}")
         for kind, found in self.recovery().items():
             numbers = "".join(f"{found[name]:7.1f}" for name in _COLUMNS if name in found)
-            lines.append(f"  {kind:18} {found['faults']:3.0f} x    {numbers}")
+            lines.append(f"  {kind:18}{found['faults']:3.0f}, measured{found['measured']:3.0f}{numbers}")
         lines.append(f"  longest time without fresh lists in a partition: {self.longest_gap_seconds:.1f} s")
         if self.deaths_without_broker:
             lines.append(f"  workers that gave up while no broker answered: {self.deaths_without_broker}")
@@ -87,7 +89,7 @@ class Report:
         return "\n".join(lines)
 
 
-_COLUMNS = [f"{what}_{at}" for what in ("ready", "fresh") for at in ("p50", "p99", "max")]
+_COLUMNS = [f"{what}_{at}" for what in ("fresh", "ready") for at in ("p50", "p99", "max")] + ["away_max"]
 
 
 def _spread(what: str, seconds: list[float | None]) -> dict[str, float]:

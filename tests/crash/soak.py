@@ -106,6 +106,7 @@ def _settings(plan: Plan, servers: str) -> Settings:
         group="soak",
         history_length=plan.history_length,
         metrics_port=0,
+        exclude="purchased",
         device="cpu",
         checkpoint_seconds=plan.checkpoint_seconds,
         topics=msgspec.structs.replace(plain.topics, partitions=plan.partitions),

@@ -42,9 +42,9 @@ class Mix:
 
     late: float = 0.04
     bad: float = 0.05
-    duplicates: float = 0.0
-    retractions: float = 0.0
-    erasures: float = 0.0
+    duplicates: float = 0.02
+    retractions: float = 0.02
+    erasures: float = 0.002
 
 
 @dataclass(slots=True)
@@ -132,7 +132,10 @@ class Stream:
         return Sent(event.topic, event.user_id.encode(), json.dumps(message).encode(), GOOD, now_ms)
 
     def _begin_erasure(self, now_ms: int) -> Sent:
-        """Let a user fall silent, to be erased after a while."""
+        """Let a user fall silent, to be erased after a while; one time in ten ask for nobody's erasure."""
+        if self._rng.random() < 0.1:
+            key, value, reason = self._rng.choice(BAD_ERASURES)
+            return Sent(ERASURES, key, value, reason, now_ms)
         self._erasing.setdefault(self._user(), (now_ms, False))
         return self._good(now_ms, now_ms)
 
@@ -237,3 +240,10 @@ BAD: tuple[tuple[str, Callable[[Message], Spoiled]], ...] = (
     ("retract", _with(retract="maybe")),
 )
 """Every kind of refusal: the reason, and how a good message becomes one."""
+BAD_ERASURES = (
+    (None, None, "key"),
+    (b"\xff", None, "key"),
+    (b"u1", b"[]", "json"),
+    (b"u1", b'{"user_id": "u2"}', "key"),
+)
+"""Erasures that are refused: key, value, reason."""

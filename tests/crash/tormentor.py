@@ -20,13 +20,15 @@ OVERLAP = 0.25  # share of the faults that the next one does not wait for
 class Happened:
     """One fault: when, what, and how many seconds from its beginning until all was well again.
 
-    `ready_seconds`: all workers say that they are ready. `fresh_seconds`: every partition has a list of an
-    event of after the fault. Both None for a fault that the next one did not wait for.
+    `away_seconds`: until what it took away was there again, or was starting. `ready_seconds`: until all
+    workers said that they are ready. `fresh_seconds`: until every partition had a list of an event of after
+    the fault. The latter two are None for a fault that the next one did not wait for.
     """
 
     at: float
     kind: str
     what: str
+    away_seconds: float = 0.0
     ready_seconds: float | None = None
     fresh_seconds: float | None = None
     healed: bool | None = None
@@ -77,8 +79,8 @@ class Tormentor:
         kind = self._rng.choices(self._kinds, weights)[0]
         chance = random.Random(self._rng.random())
         at = time.time()
-        what = FAULTS[kind][0](self._scene, chance)
-        return None if what is None else Happened(at, kind, what)
+        done = FAULTS[kind][0](self._scene, chance)
+        return None if done is None else Happened(at, kind, done.what, done.away_seconds)
 
     def _heal(self, happened: Happened) -> None:
         """Wait until all is well again, and say for how long it was not."""
@@ -86,12 +88,12 @@ class Tormentor:
             self._tend()
             if self._scene.crew.all_ready() and happened.ready_seconds is None:
                 happened.ready_seconds = time.time() - happened.at
-            if self._freshness.are_fresh_since(happened.at, FRESH_SECONDS):
-                if happened.fresh_seconds is None:
-                    happened.fresh_seconds = time.time() - happened.at
-                if happened.ready_seconds is not None:
-                    happened.healed = True
-                    return
+            fresh_at = self._freshness.fresh_at(happened.at)
+            is_fresh = self._freshness.are_fresh_since(happened.at, FRESH_SECONDS)
+            if fresh_at is not None and is_fresh and happened.ready_seconds is not None:
+                happened.fresh_seconds = fresh_at - happened.at
+                happened.healed = True
+                return
             time.sleep(LOOK_SECONDS)
         happened.healed = False
 

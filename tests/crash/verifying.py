@@ -10,6 +10,7 @@ import numpy as np
 
 from models.catalog import item_key
 from state import UserState
+from state.exclusions import FINGERPRINT_MASK
 from streams.events import ACTIONS
 from tests.crash.oracle import Expected, ExpectedUser, Position
 from tests.crash.reading import Changelog, DeadLetter, Learned, Listed
@@ -43,6 +44,14 @@ def check_users(expected: Expected, found: Mapping[str, UserState]) -> Iterator[
             yield from _check_sequence(user_id, user, state)
             if state.positions != user.positions:
                 yield Difference("positions of user", user_id, user.positions, state.positions)
+
+
+def check_exclusions(expected: Expected, found: Mapping[str, Sequence[int]]) -> Iterator[Difference]:
+    """All that a user bought and did not give back is excluded, and nothing else."""
+    for user_id, user in sorted(expected.users.items()):
+        must = sorted(item_key(item_id) & FINGERPRINT_MASK for item_id in user.purchased)
+        if list(found.get(user_id, ())) != must:
+            yield Difference("exclusions", user_id, must, found.get(user_id))
 
 
 def _check_sequence(user_id: str, user: ExpectedUser, state: UserState) -> Iterator[Difference]:
@@ -102,6 +111,9 @@ def check_lists(expected: Expected, found: Mapping[str, Listed]) -> Iterator[Dif
         listed = found.get(user_id, Listed())
         must = {topic: (user.partition, offset) for topic, offset in user.positions.items()}
         is_ = None if listed.newest is None else listed.newest.positions
+        shown = set() if listed.newest is None else {item.item_id for item in listed.newest.items}
+        if shown & user.purchased:
+            yield Difference("newest list", user_id, "nothing bought before", shown & user.purchased)
         if is_ != must:
             yield Difference("newest list", user_id, must, is_)
     for user_id, listed in sorted(found.items()):
@@ -111,6 +123,28 @@ def check_lists(expected: Expected, found: Mapping[str, Listed]) -> Iterator[Dif
             yield Difference("lists", user_id, "positions that grow", f"back to {listed.backwards[:SHOWN]}")
         if user_id not in expected.users and listed.newest is not None:
             yield Difference("newest list", user_id, "null", listed.newest.positions)
+
+
+def check_receipts(expected: Expected, found: Sequence[Position]) -> Iterator[Difference]:
+    """Each erasure has one receipt."""
+    times = Counter(found)
+    for position in sorted({*expected.erasures, *times}):
+        must = int(position in expected.erasures)
+        if times[position] != must:
+            yield Difference("receipts", str(position), must, times[position])
+
+
+def check_marks(
+    worker: str, expected: Expected, found: Mapping[tuple[str, int], int]
+) -> Iterator[Difference]:
+    """Each mark lies behind the last event that counts, and not beyond the end."""
+    last: dict[tuple[str, int], int] = {}
+    for topic, partition, offset in expected.counted:
+        last[topic, partition] = max(offset, last.get((topic, partition), 0))
+    for at, offset in sorted(last.items()):
+        if not offset < found.get(at, 0) <= expected.ends[at]:
+            must = f"{offset + 1} to {expected.ends[at]}"
+            yield Difference(f"mark of {worker}", f"{at[0]} partition {at[1]}", must, found.get(at))
 
 
 def check_examples(expected: Expected, taught: Mapping[str, Sequence[Position]]) -> Iterator[Difference]:
