@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test check bench clean
+.PHONY: setup demo test check bench fuzz clean
 
 setup: $(STAMP)
 	@$(BIN)/freshet broker fetch
@@ -29,6 +29,10 @@ check: $(STAMP)
 
 bench: setup
 	@$(BIN)/python -m benchmarks
+
+fuzz: $(STAMP)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,fuzz]'
+	@$(BIN)/python -m tests.fuzz.fuzz -max_total_time=$$((60 * $(or $(MINUTES),5)))
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
