@@ -13,7 +13,9 @@ from typing import Final
 
 from rocksdict import (
     BlockBasedOptions,
+    BottommostLevelCompaction,
     Cache,
+    CompactOptions,
     DBCompressionType,
     Options,
     Rdict,
@@ -99,7 +101,7 @@ class RocksStore:
         """Rewrite the files without what was deleted or replaced; reading and writing go on meanwhile."""
         with self._attempt("compact"):
             self._database().flush()
-            self._database().compact_range(None, None)
+            self._database().compact_range(None, None, _thoroughly())
 
     def wipe(self) -> None:
         """Forget everything: the files are removed, and the database is made anew."""
@@ -157,6 +159,13 @@ def _advice(what: str) -> str:
     """Return what to do about a failure of RocksDB."""
     words = what.lower()
     return next((advice for sign, advice in _ADVICE.items() if sign in words), "its file LOG may say more")
+
+
+def _thoroughly() -> CompactOptions:
+    """Also rewrite the lowest level, where the mark of a deletion, with its key, would otherwise stay."""
+    options = CompactOptions()
+    options.set_bottommost_level_compaction(BottommostLevelCompaction.force())
+    return options
 
 
 def _options() -> Options:

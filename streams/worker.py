@@ -37,7 +37,7 @@ from streams.transaction import Tools
 from streams.web import WebServer
 
 MEASURE_SECONDS = 1.0
-PURGE_SECONDS = 60.0
+PURGE_SECONDS = 20.0
 SESSION_TIMEOUT_SECONDS = 6.0
 HEARTBEAT_SECONDS = 2.0
 REBALANCE_TIMEOUT_SECONDS = 20.0

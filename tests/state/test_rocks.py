@@ -174,3 +174,25 @@ def test_a_full_disk_loses_nothing_that_was_written(tmp_path: Path) -> None:
     assert "make room on its disk" in message
     assert int(last) == int(failed) - 1
     assert int(users) == int(failed)
+
+
+def test_compaction_leaves_no_trace_of_what_was_deleted(tmp_path: Path) -> None:
+    """Neither value nor key is in any file, but for RocksDB's own log of files, until it is opened again."""
+    store = RocksStore(tmp_path / "store")
+    for number in range(100):
+        store.write({b"kept %d" % number: b"value"})
+    store.write({b"deleted key": b"deleted value"})
+    store.compact()
+    store.write({b"deleted key": None})
+    store.compact()
+
+    def holders() -> list[str]:
+        files = [file for file in (tmp_path / "store").iterdir() if file.is_file()]
+        return [file.name for file in files if b"deleted" in file.read_bytes()]
+
+    assert all(name.startswith("MANIFEST") for name in holders())
+    store.close()
+    again = RocksStore(tmp_path / "store")
+    assert holders() == []
+    assert again.get(b"kept 5") == b"value"
+    again.close()
