@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo test check bench fuzz clean
+.PHONY: setup demo test check bench fuzz soak clean
 
 setup: $(STAMP)
 	@$(BIN)/freshet broker fetch
@@ -33,6 +33,9 @@ bench: setup
 fuzz: $(STAMP)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,fuzz]'
 	@$(BIN)/python -m tests.fuzz.fuzz -max_total_time=$$((60 * $(or $(MINUTES),5)))
+
+soak: setup
+	@$(BIN)/python -m tests.crash --minutes $(or $(MINUTES),12) --seed $(or $(SEED),1) $(if $(JSON),--json $(JSON))
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

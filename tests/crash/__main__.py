@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from tests.crash.faults import FAULTS
-from tests.crash.soak import Plan, soak
+from tests.crash.oracle import InexactError
+from tests.crash.soak import Plan, SoakFailedError, soak
 
 
 def main() -> int:
@@ -31,7 +32,11 @@ def main() -> int:
         rate=given.rate,
         kinds=given.faults,
     )
-    report = soak(plan, given.keep, _say)
+    try:
+        report = soak(plan, given.keep, _say)
+    except (SoakFailedError, InexactError) as error:
+        _say(f"the soak itself failed: {error}\nagain: {plan.command}")
+        return 2
     if given.json:
         given.json.write_text(report.as_json() + "\n", encoding="utf-8")
     _say(report.as_text())

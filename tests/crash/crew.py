@@ -59,6 +59,11 @@ class Slot:
         return self._process is not None and self._process.guarded.returncode is None
 
     @property
+    def is_started(self) -> bool:
+        """Whether it was started and nobody knows yet of its end."""
+        return self._process is not None
+
+    @property
     def is_frozen(self) -> bool:
         """Whether its process is stopped."""
         return self._process is not None and self._process.is_frozen
@@ -193,7 +198,7 @@ class Crew:
             if code is not None:
                 self.deaths.append(Death(time.time(), slot.name, code))
                 time.sleep(RESTART_SECONDS)
-            if slot.is_wanted and not slot.is_running:
+            if slot.is_wanted and not slot.is_started:
                 slot.start()
 
     def all_ready(self) -> bool:

@@ -57,7 +57,7 @@ def hold_inquest(history_length: int, scene: Scene) -> Inquest:
         "duplicates": expected.duplicates,
         "retracted": expected.removed,
         "retractions without a match": expected.unmatched,
-        "erasures": len(expected.erasures),
+        "erasures": sum(map(len, expected.erasures.values())),
         "older than an erasure": len(expected.perhaps_counted),
         "bad records": len(expected.dead),
         "dead letters": len(dead_letters),

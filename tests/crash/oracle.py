@@ -63,12 +63,11 @@ class Expected:
     """What must be true."""
 
     users: dict[str, ExpectedUser] = field(default_factory=dict)
-    erased: dict[str, Source] = field(default_factory=dict)  # user -> the newest erasure
+    erasures: dict[str, list[Position]] = field(default_factory=dict)  # by user
     dead: dict[Position, Source] = field(default_factory=dict)
     counted: dict[Position, str] = field(default_factory=dict)  # position -> item id
     # Events of before an erasure: counted if they were applied before it, else dropped. Chance decides.
     perhaps_counted: dict[Position, str] = field(default_factory=dict)
-    erasures: list[Position] = field(default_factory=list)
     ends: dict[tuple[str, int], int] = field(default_factory=dict)
     duplicates: int = 0
     removed: int = 0
@@ -108,8 +107,7 @@ def _after_erasure(
         if any(abs(record.time_ms - erasure.time_ms) < margin_ms for erasure in erasures):
             raise InexactError(f"{record.position} is within {margin_ms} ms of an erasure of {user_id}")
     newest = max(erasures, key=lambda erasure: erasure.time_ms)
-    expected.erased[user_id] = newest
-    expected.erasures += [erasure.position for erasure in erasures]
+    expected.erasures[user_id] = [erasure.position for erasure in erasures]
     older = [record for record in events if record.time_ms < newest.time_ms]
     # Which of the older ones teach anything is decided within each life of the user.
     for _, life in groupby(sorted(older, key=lambda r: r.time_ms), lambda r: _life(r, erasures)):

@@ -96,5 +96,8 @@ async def _main(servers: str, seed: int, rate: float, mix: Mix) -> None:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
+    logging.getLogger("aiokafka").setLevel(
+        logging.CRITICAL
+    )  # it says thousands of times that the broker is away
     servers_, seed_, rate_, mix_ = sys.argv[1:5]
     asyncio.run(_main(servers_, int(seed_), float(rate_), Mix(**json.loads(mix_))))

@@ -10,11 +10,9 @@ from tests.crash.tormentor import Happened
 class Report:
     """Everything that is worth knowing of a soak."""
 
+    again: str  # the command
     seed: int
     seconds: float
-    workers: int
-    partitions: int
-    rate: float
     happened: list[Happened]
     longest_gap_seconds: float
     facts: dict[str, float]
@@ -34,14 +32,6 @@ class Report:
     def is_good(self) -> bool:
         """Whether nothing was lost, doubled, stuck, or ended by itself."""
         return not self.problems
-
-    @property
-    def again(self) -> str:
-        """The command that does it again."""
-        return (
-            f"python -m tests.crash --seed {self.seed} --seconds {self.seconds:.0f} --workers {self.workers} "
-            f"--partitions {self.partitions} --rate {self.rate:.0f}"
-        )
 
     def as_json(self) -> str:
         """Return the report as one JSON object."""

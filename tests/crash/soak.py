@@ -43,6 +43,17 @@ class Plan:
     history_length: int = 100
     checkpoint_seconds: int = 5
 
+    @property
+    def command(self) -> str:
+        """The command that does it again."""
+        command = (
+            f"python -m tests.crash --seed {self.seed} --seconds {self.seconds:.0f} --workers {self.workers} "
+            f"--partitions {self.partitions} --rate {self.rate:.0f}"
+        )
+        if self.kinds != list(FAULTS):
+            command += " --faults " + " ".join(f"'{kind}'" for kind in self.kinds)
+        return command
+
 
 class SoakFailedError(Exception):
     """The soak could not even begin, or could not be finished."""
@@ -84,13 +95,18 @@ def _run(
     )
     time.sleep(CALM_SECONDS)
     freshness.begin()
-    tormentor = Tormentor(scene, freshness, plan.seed, plan.kinds, say)
+
+    def check_stream() -> None:
+        if producing.returncode is not None:
+            raise SoakFailedError(f"the producer ended: {_tail(directory / 'producer.log')}")
+
+    tormentor = Tormentor(scene, freshness, plan.seed, plan.kinds, say, check_stream)
     tormentor.torment(plan.seconds)
     gap_seconds = freshness.longest_gap_seconds()
     say("        quiet")
     producing.terminate()
     if producing.wait(FLUSH_SECONDS) != 0:
-        raise SoakFailedError(f"the producer failed: {(directory / 'producer.log').read_text()[-500:]}")
+        raise SoakFailedError(f"the producer failed: {_tail(directory / 'producer.log')}")
     for slot in scene.crew.slots:
         if not slot.is_wanted:
             slot.start()
@@ -121,6 +137,10 @@ def _start_producing(plan: Plan, settings: Settings, directory: Path) -> Guarded
     )
 
 
+def _tail(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")[-1000:]
+
+
 def _wait(condition: Callable[[], bool], seconds: float, what: str, meanwhile: Callable[[], None]) -> None:
     deadline = time.time() + seconds
     while not condition():
@@ -144,11 +164,9 @@ def _report(
         if not any(since <= death.at <= until + DEATH_MARGIN_SECONDS for since, until in scene.outages)
     ]
     return Report(
+        again=plan.command,
         seed=plan.seed,
         seconds=plan.seconds,
-        workers=plan.workers,
-        partitions=plan.partitions,
-        rate=plan.rate,
         happened=tormentor.happened,
         longest_gap_seconds=gap_seconds,
         facts=inquest.facts,

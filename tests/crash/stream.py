@@ -241,7 +241,7 @@ BAD: tuple[tuple[str, Callable[[Message], Spoiled]], ...] = (
 )
 """Every kind of refusal: the reason, and how a good message becomes one."""
 BAD_ERASURES = (
-    (None, None, "key"),
+    (None, b"{}", "key"),
     (b"\xff", None, "key"),
     (b"u1", b"[]", "json"),
     (b"u1", b'{"user_id": "u2"}', "key"),

@@ -71,6 +71,6 @@ def test_everything_comes() -> None:
     assert expected.duplicates > 20
     assert expected.removed > 20
     assert expected.unmatched > 10
-    assert len(expected.erased) > 5
-    assert any(user in expected.users for user in expected.erased)
+    assert len(expected.erasures) > 5
+    assert any(user in expected.users for user in expected.erasures)
     assert {record.topic for record in log} == {"clicks", "purchases", ERASURES}

@@ -44,6 +44,7 @@ class Tormentor:
         seed: int,
         kinds: list[str],
         say: Callable[[str], None],
+        check_stream: Callable[[], None],
     ) -> None:
         self.happened: list[Happened] = []
         self._scene = scene
@@ -51,6 +52,7 @@ class Tormentor:
         self._rng = random.Random(seed)
         self._kinds = kinds
         self._say = say
+        self._check_stream = check_stream  # raises if nothing is sent any more
         self._began = self._listened = time.time()
 
     def torment(self, seconds: float) -> None:
@@ -105,6 +107,7 @@ class Tormentor:
 
     def _tend(self) -> None:
         scene = self._scene
+        self._check_stream()
         scene.crew.tend()
         if time.time() > self._listened + LISTEN_SECONDS:
             self._listened = time.time()
