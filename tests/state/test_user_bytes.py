@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state import CorruptState, UserState
+from state.history import UserHistory
 
 inserts = st.fixed_dictionaries(
     {
@@ -37,7 +38,7 @@ def _sealed(body: bytes) -> bytes:
 
 
 def _facts(user: UserState) -> list[object]:
-    return [getattr(user, name) for name in UserState.__slots__]
+    return [getattr(user, name) for name in UserHistory.__slots__]
 
 
 @given(users(), inserts)
