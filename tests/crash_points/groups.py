@@ -1,0 +1,239 @@
+"""Groups of workers that all read the same sources: each has its own users' states, counters and topics."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from streams.connection import admin, consumer
+from streams.events import decode_list
+from streams.examples import decode_examples
+from streams.settings import Settings
+from tests.crash_points.launcher import ARMED, GO_ON, Order, run
+from tests.crash_points.source import Position, Source
+from tests.streams.running import WorkerProcess
+
+REACH_SECONDS = 40.0
+LEVEL_SECONDS = 60.0
+
+# Importing torch and Faust takes seconds: one process does it, and every worker is forked from that.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["streams.worker", "streams.commands.worker", "tests.crash_points.launcher"])
+_ONE_AT_A_TIME = threading.Lock()  # a process that two threads ask for its exit code tells only one
+
+
+class Forked:
+    """A forked worker's process, as tests.streams.running expects one."""
+
+    def __init__(self, settings: Settings, log: Path, order: Order | None) -> None:
+        self.control, theirs = FORKS.Pipe()
+        self._process = FORKS.Process(target=run, args=(settings, str(log), theirs, order), daemon=True)
+        with _ONE_AT_A_TIME:
+            self._process.start()
+        theirs.close()
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, -N if signal N ended it, None while it runs."""
+        with _ONE_AT_A_TIME:
+            return self._process.exitcode
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return int(self._process.pid or 0)
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send a signal to it, if it has not ended."""
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end, return its exit code; raises subprocess.TimeoutExpired."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (code := self.returncode) is None:
+            if deadline is not None and time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("worker", timeout or 0.0)
+            time.sleep(0.02)
+        return code
+
+    def close(self) -> None:
+        """End it at once."""
+        self.kill()
+        self.wait(10)
+        self.control.close()
+
+
+@dataclass
+class Worker(WorkerProcess):
+    """A worker that can be told where to stop."""
+
+    guarded: Any
+    place: str = ""  # the name of its data directory in its group
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it says so."""
+        return self.get("/ready")[0] == 200
+
+    @property
+    def control(self) -> Connection:
+        """Where it is told, and tells."""
+        control: Connection = self.guarded.control
+        return control
+
+    def arm(self, order: Order) -> None:
+        """Tell it where to stop, and wait until it knows."""
+        self.control.send(order)
+        self.hear(ARMED)
+
+    def hear(self, word: str) -> None:
+        """Wait until it tells this; fails with its log if it ends without."""
+        heard = None
+        try:
+            if self.control.poll(REACH_SECONDS):
+                heard = self.control.recv()
+        except (EOFError, ConnectionResetError):
+            heard = f"nothing: it ended with {self.guarded.wait(10)}"
+        if heard != word:
+            told = self.log.read_text(encoding="utf-8")[-3000:]
+            pytest.fail(f"expected to hear {word!r} of {self.settings.group}, heard {heard!r}\n{told}")
+
+    def go_on(self) -> None:
+        """Continue it where it was frozen."""
+        self.guarded.send_signal(signal.SIGCONT)
+        self.control.send(GO_ON)
+
+
+class Group:
+    """One group over the shared sources, and all that it wrote."""
+
+    def __init__(self, settings: Settings, name: str, directory: Path) -> None:
+        topics = msgspec.structs.replace(
+            settings.topics, recommendations=f"{name}-recommendations", dead_letters=f"{name}-dead-letters"
+        )
+        self.settings = msgspec.structs.replace(settings, group=name, topics=topics)
+        self.workers: list[Worker] = []
+        self.worker: Worker  # the one that works, once it was started
+        self._directory = directory / name
+        self._directory.mkdir()
+        self._outputs: Outputs | None = None
+
+    def start(self, place: str, order: Order | None = None) -> Worker:
+        """Start a worker with a data directory of this name, armed from the first moment if so ordered."""
+        settings = msgspec.structs.replace(self.settings, data_directory=str(self._directory / place))
+        log = self._directory / f"worker-{len(self.workers)}.log"
+        worker = Worker(settings, Forked(settings, log, order), log, place)
+        self.workers.append(worker)
+        if order is not None:
+            worker.hear(ARMED)
+        return worker
+
+    def expel(self) -> None:
+        """Let the group's coordinator forget all members, as it does when their sessions time out."""
+        from kafka.admin import MemberToRemove
+
+        with admin(self.settings) as client:
+            (described,) = client.describe_groups([self.settings.group]).values()
+            members = [MemberToRemove(member_id=member["member_id"]) for member in described["members"]]
+            client.remove_group_members(self.settings.group, members)
+
+    def wait_level(self, worker: Worker, source: Source) -> None:
+        """Wait until this worker alone has applied everything that was sent, durably."""
+        worker.wait_until(lambda: self.is_level(worker, source), "everything applied", LEVEL_SECONDS)
+
+    def is_level(self, worker: Worker, source: Source) -> bool:
+        """Whether this worker alone has applied everything that was sent, durably."""
+        lanes = worker.describe().get("partitions", [])
+        reached = {
+            (topic, lane["partition"]): offset
+            for lane in lanes
+            if lane["state"] == "ready"
+            for topic, offset in lane["next"].items()
+        }
+        return reached == source.ends and worker.is_ready
+
+    def committed(self) -> dict[tuple[str, int], int]:
+        """Return the group's committed offsets."""
+        with admin(self.settings) as client:
+            (offsets,) = client.list_group_offsets([self.settings.group]).values()
+        return {(tp.topic, tp.partition): at.offset for tp, at in offsets.items()}
+
+    def outputs(self) -> "Outputs":
+        """Return what the group has written until now, as a read-committed reader has it."""
+        if self._outputs is None:
+            self._outputs = Outputs(self.settings)
+        self._outputs.read()
+        return self._outputs
+
+    def close(self) -> None:
+        """End all that runs."""
+        for worker in self.workers:
+            worker.guarded.close()
+        if self._outputs is not None:
+            self._outputs.close()
+
+
+class Outputs:
+    """All that a group writes for others, read committed, from its topics' beginnings on."""
+
+    def __init__(self, settings: Settings) -> None:
+        from kafka import TopicPartition
+
+        self.dead_letters: Counter[Position] = Counter()
+        self.examples: Counter[Position] = Counter()
+        self.lists: Counter[tuple[str, tuple[Any, ...]]] = Counter()
+        self.newest: dict[str, dict[str, tuple[int, int]]] = {}
+        self._settings = settings
+        self._reader = consumer(settings)
+        topics = (settings.topics.dead_letters, settings.topics.recommendations, settings.examples_topic)
+        self._tps = [TopicPartition(topic, p) for topic in topics for p in range(settings.topics.partitions)]
+        self._reader.assign(self._tps)
+        self._reader.seek_to_beginning(*self._tps)
+
+    def read(self) -> None:
+        """Read on to what is committed now."""
+        ends = self._reader.end_offsets(self._tps)
+        while any(self._reader.position(tp) < ends[tp] for tp in self._tps):
+            for records in self._reader.poll(timeout_ms=200).values():
+                for record in records:
+                    self._take(record)
+
+    def close(self) -> None:
+        """Let go of the broker."""
+        self._reader.close()
+
+    def _take(self, record: Any) -> None:  # noqa: ANN401 - kafka-python has no types
+        if record.topic == self._settings.topics.dead_letters:
+            headers = dict(record.headers)
+            self.dead_letters[
+                headers["source-topic"].decode(),
+                int(headers["source-partition"]),
+                int(headers["source-offset"]),
+            ] += 1
+        elif record.topic == self._settings.topics.recommendations:
+            made = decode_list(record.value)
+            self.lists[made.user_id, tuple(sorted(made.positions.items()))] += 1
+            self.newest[made.user_id] = dict(made.positions)
+        else:
+            examples = decode_examples(record.value)
+            for event in examples.events:
+                self.examples[event.topic, examples.partition, event.offset] += 1
