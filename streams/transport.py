@@ -23,7 +23,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.structs import ConsumerRecord
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
@@ -61,8 +61,9 @@ class _ChunkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def _create_worker_consumer(self, transport: Any) -> Any:  # noqa: ANN401 - Faust has no types for these
         consumer = super()._create_worker_consumer(transport)
-        # Both are read when the fetcher is created, in start().
+        # All are read when the fetcher is created, in start().
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        consumer._auto_offset_reset = "none"  # else it would pass in silence over what retention took
         consumer._isolation_level = "read_committed"  # what a shop's own transaction aborted never happened
         return consumer
 
@@ -234,13 +235,7 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
             if self._rewind_to is not None and not await self._seek_again():
                 return
             epoch, generation = self.epoch, self.app.consumer_generation_id
-            try:
-                fetched = await self._thread.getmany(active, timeout=FETCH_TIMEOUT_SECONDS)
-            except KafkaError as error:
-                log.warning("cannot fetch, going back to the committed offsets: %r", error)
-                self.rewind()
-                await asyncio.sleep(RETRY_SECONDS)
-                return
+            fetched = await self._fetch(active)
             if (epoch, generation) != (self.epoch, self.app.consumer_generation_id) or not self.flow_active:
                 return  # a seek follows before the flow resumes
             chunks = list(self._chunks(fetched, epoch))
@@ -249,6 +244,40 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
             if not self.live(epoch) or not self.flow_active:
                 break  # the rest is fetched again after the seek
         await asyncio.sleep(0)
+
+    async def _fetch(self, active: set[TP]) -> Mapping[Any, list[ConsumerRecord]]:
+        """Return what there is; nothing where the epoch has to end."""
+        try:
+            try:
+                fetched: Mapping[Any, list[ConsumerRecord]]
+                fetched = await self._thread.getmany(active, timeout=FETCH_TIMEOUT_SECONDS)
+                return fetched
+            except OffsetOutOfRangeError as error:
+                await self._leave_for_beginning(error.args[0])
+            except NoOffsetForPartitionError as error:
+                log.debug("told before the seek: %r", error)
+        except KafkaError as error:
+            log.warning("cannot fetch, going back to the committed offsets: %r", error)
+            self.rewind()
+            await asyncio.sleep(RETRY_SECONDS)
+        return {}
+
+    async def _leave_for_beginning(self, positions: Mapping[Any, int]) -> None:
+        """Go on where a log begins: what came next is not there.
+
+        If retention took it another epoch begins, in which the partition is opened again, which tells what was
+        lost. Beyond the end it is another log: what it delivers does not go on where it must, and is refused.
+        """
+        for tp, position in positions.items():
+            delivered = self._fetch_from.get(ensure_TP(tp))
+            if delivered is not None and position < delivered:
+                continue  # it was sought since
+            start = (await self._thread.earliest_offsets(tp))[tp]
+            if position < start:
+                log.warning("%s partition %d begins at %d by now", tp.topic, tp.partition, start)
+                self.rewind({(tp.topic, tp.partition): start})
+            else:
+                await self._thread.seek_to_beginning(tp)
 
     async def _seek_again(self) -> bool:
         try:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 
 import pytest
-from aiokafka.errors import KafkaConnectionError
-from aiokafka.structs import ConsumerRecord
+from aiokafka.errors import KafkaConnectionError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.structs import ConsumerRecord, TopicPartition
 from faust.types import TP
 
 from streams import transport
@@ -26,6 +26,7 @@ class FakeThread:
         self.position: dict[TP, int] = {C0: 0, P0: 0}
         self.logs: dict[TP, list[ConsumerRecord]] = {C0: [], P0: []}
         self.errors: list[Exception] = []
+        self.starts: dict[TP, int] = {C0: 0, P0: 0}
         self.gate: asyncio.Event | None = None
 
     async def _pass(self) -> None:
@@ -49,7 +50,11 @@ class FakeThread:
     async def seek_to_beginning(self, *tps: TP) -> None:
         """Seek to the logs' beginnings."""
         for tp in tps:
-            self.position[TP(tp.topic, tp.partition)] = 0
+            self.position[TP(tp.topic, tp.partition)] = self.starts[TP(tp.topic, tp.partition)]
+
+    async def earliest_offsets(self, *tps: TopicPartition) -> dict[TopicPartition, int]:
+        """Return where logs begin."""
+        return {tp: self.starts[TP(tp.topic, tp.partition)] for tp in tps}
 
     async def seek_wait(self, to: Mapping[TP, int]) -> None:
         """Seek."""
@@ -226,6 +231,46 @@ async def test_a_fetch_that_fails_goes_back() -> None:
     await consumer._fetch_once()
     assert offsets(consumer) == list(range(10))
     assert len(consumer.epochs) == 2
+
+
+async def test_what_retention_overtook_goes_on_at_the_logs_beginning_in_another_epoch() -> None:
+    """The partition is then opened again, and counts what was lost; a position of before is not believed."""
+    consumer = await ready()
+    await consumer._fetch_once()
+    consumer._thread.committed[C0] = 10
+    consumer._thread.logs[C0] = [record(offset) for offset in range(17, 20)]
+    consumer._thread.starts[C0] = 15
+    consumer._thread.errors = [OffsetOutOfRangeError({TopicPartition(*C0): 10})]
+    await consumer._fetch_once()
+    consumer.delivered.clear()
+    await consumer._fetch_once()
+    assert len(consumer.epochs) == 2
+    assert [(chunk.start, chunk.next_offset) for chunk in consumer.delivered] == [(15, 20)]
+    consumer._thread.errors = [OffsetOutOfRangeError({TopicPartition(*C0): 10})]
+    await consumer._fetch_once()
+    assert len(consumer.epochs) == 2
+
+
+async def test_a_log_that_ends_before_its_position_is_begun_again_in_the_same_epoch() -> None:
+    """Its records do not begin where they must, by which it is told from the log that was read."""
+    consumer = await ready()
+    await consumer._fetch_once()
+    consumer._thread.logs[C0] = [record(offset) for offset in range(3)]
+    consumer._thread.errors = [OffsetOutOfRangeError({TopicPartition(*C0): 10})]
+    await consumer._fetch_once()
+    await consumer._fetch_once()
+    assert len(consumer.epochs) == 1
+    assert (consumer.delivered[-1].start, consumer.delivered[-1].records[0].offset) == (10, 0)
+
+
+async def test_what_is_told_of_a_partition_before_its_seek_does_no_harm() -> None:
+    """Without a committed offset aiokafka complains once, and the partition is sought all the same."""
+    consumer = await ready()
+    consumer._thread.errors = [NoOffsetForPartitionError(C0)]
+    await consumer._fetch_once()
+    await consumer._fetch_once()
+    assert offsets(consumer) == list(range(10))
+    assert len(consumer.epochs) == 1
 
 
 async def test_what_is_held_is_not_fetched() -> None:

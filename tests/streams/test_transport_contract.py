@@ -5,6 +5,7 @@ from importlib.metadata import version
 
 import mode
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.fetcher import Fetcher, OffsetResetStrategy
 from aiokafka.consumer.subscription_state import TopicPartitionState
 from faust.transport.consumer import Consumer, ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
@@ -57,6 +58,14 @@ def test_the_fetch_wait_and_isolation_are_read_when_the_consumer_starts() -> Non
     start = source(AIOKafkaConsumer.start)
     assert "self._fetch_max_wait_ms" in start
     assert "self._isolation_level" in start
+    assert "auto_offset_reset=self._auto_offset_reset" in start
+
+
+def test_a_position_outside_of_the_log_raises_what_tells_it() -> None:
+    """Without a strategy the fetcher moves no position by itself: it raises, with the position."""
+    assert OffsetResetStrategy.from_str("none") == OffsetResetStrategy.NONE
+    assert "Errors.OffsetOutOfRangeError({tp: fetch_offset})" in source(Fetcher)
+    assert "earliest_offsets" in vars(driver.AIOKafkaConsumerThread)
 
 
 async def test_positions_and_stable_offsets_are_kept_where_lag_reads_them() -> None:
