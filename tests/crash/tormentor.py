@@ -12,8 +12,8 @@ FRESH_SECONDS = 2.0  # lists older than this are not fresh
 LOOK_SECONDS = 0.2
 LISTEN_SECONDS = 2.0
 HEAL_SECONDS = 90.0  # whoever is not well by then is stuck
-PAUSE_SECONDS = (1.0, 6.0)
-OVERLAP = 0.25  # share of the faults that the next one does not wait for
+PAUSE_SECONDS = (0.5, 3.5)
+OVERLAP = 0.3  # share of the faults that the next one does not wait for
 
 
 @dataclass(slots=True)
@@ -61,8 +61,6 @@ class Tormentor:
         while time.time() < self._began + seconds:
             self._rest(self._rng.uniform(*PAUSE_SECONDS))
             happened = self._one()
-            if happened is None:
-                continue
             self.happened.append(happened)
             if self._rng.random() < OVERLAP and time.time() < self._began + seconds:
                 self._say(self._line(happened))
@@ -76,13 +74,17 @@ class Tormentor:
         if self._scene.compacting_until is not None:
             end_compaction(self._scene)
 
-    def _one(self) -> Happened | None:
+    def _one(self) -> Happened:
+        """Do the first fault drawn that makes sense now."""
         weights = [FAULTS[kind][1] for kind in self._kinds]
-        kind = self._rng.choices(self._kinds, weights)[0]
-        chance = random.Random(self._rng.random())
-        at = time.time()
-        done = FAULTS[kind][0](self._scene, chance)
-        return None if done is None else Happened(at, kind, done.what, done.away_seconds)
+        while True:
+            kind = self._rng.choices(self._kinds, weights)[0]
+            chance = random.Random(self._rng.random())
+            at = time.time()
+            done = FAULTS[kind][0](self._scene, chance)
+            if done is not None:
+                return Happened(at, kind, done.what, done.away_seconds)
+            self._rest(LOOK_SECONDS)
 
     def _heal(self, happened: Happened) -> None:
         """Wait until all is well again, and say for how long it was not."""
