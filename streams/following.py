@@ -10,6 +10,8 @@ from aiokafka.structs import ConsumerRecord
 
 POLL_MS = 200
 BATCH_RECORDS = 5_000
+FETCH_BYTES = 2**20  # of each partition, unless there are many; a larger record comes, too
+ALL_FETCH_BYTES = 32 * 2**20
 RETRY_SECONDS = 1.0
 PROGRESS_SECONDS = 5.0
 
@@ -49,6 +51,7 @@ class LogFollower:
             auto_offset_reset="earliest",
             isolation_level="read_committed",
             fetch_max_wait_ms=POLL_MS,
+            max_partition_fetch_bytes=min(FETCH_BYTES, ALL_FETCH_BYTES // len(self._tps)),
         )
         await consumer.start()
         consumer.assign(self._tps)

@@ -5,6 +5,10 @@ from collections.abc import Sequence
 
 from aiokafka.structs import ConsumerRecord
 
+from streams.inlet import size_of
+
+FULL_RECORDS = 2_000  # one chunk
+FULL_BYTES = 4 * 2**20
 MOST_DEFECTS = 5  # in a row: then it is not the records that are at fault
 
 Position = tuple[str, int]  # topic, offset
@@ -21,6 +25,7 @@ class Hand:
     def __init__(self) -> None:
         self.defects: dict[Position, str] = {}
         self._applied: list[ConsumerRecord] = []
+        self._applied_bytes = 0
         self._again: deque[ConsumerRecord] = deque()
         self._alone = 0  # so many of the next are tried one by one
         self._defects_in_a_row = 0
@@ -30,6 +35,11 @@ class Hand:
         """Whether the next record has a transaction of its own."""
         return self._alone > 0
 
+    @property
+    def is_full(self) -> bool:
+        """Whether what was taken is enough for a transaction, however much more there is."""
+        return len(self._applied) >= FULL_RECORDS or self._applied_bytes >= FULL_BYTES
+
     def redo(self, limit: int) -> list[ConsumerRecord]:
         """Return up to `limit` records that have to be done again, in their order."""
         count = min(1 if self._alone else limit, len(self._again))
@@ -38,12 +48,15 @@ class Hand:
     def take(self, records: Sequence[ConsumerRecord]) -> None:
         """Remember records that are being applied."""
         self._applied += records
+        self._applied_bytes += sum(map(size_of, records))
 
     def leave(self, count: int) -> None:
         """Put the last `count` records back: they were not applied after all."""
         if count:
-            self._again.extendleft(reversed(self._applied[-count:]))
+            left = self._applied[-count:]
+            self._again.extendleft(reversed(left))
             del self._applied[-count:]
+            self._applied_bytes -= sum(map(size_of, left))
 
     def put_back(self) -> None:
         """Let everything that was taken be done again."""
@@ -56,6 +69,7 @@ class Hand:
                 self._defects_in_a_row = 0
         self._alone = max(0, self._alone - len(self._applied))
         self._applied.clear()
+        self._applied_bytes = 0
 
     def blame(self, error: Exception) -> bool:
         """Put everything back after something failed on it; return whether that can be got round."""
@@ -75,6 +89,7 @@ class Hand:
     def clear(self) -> None:
         """Forget what was taken: it is delivered again."""
         self._applied.clear()
+        self._applied_bytes = 0
         self._again.clear()
         self._alone = 0
 

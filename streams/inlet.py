@@ -2,17 +2,36 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from aiokafka.structs import ConsumerRecord
 
 from streams.merging import SourceMerger
 from streams.partition import LostLogError
 
-HOLD_RECORDS = 4_000  # a topic with more than this waiting is not fetched
+HOLD_RECORDS = 4_000  # a topic of a partition with more than this waiting is not fetched
 HOLD_BYTES = 16 * 2**20  # nor one with more than this
+ALL_RECORDS = 96_000  # what all topics of all partitions may have waiting together
+ALL_BYTES = 128 * 2**20
+LEAST_RECORDS = 250  # but each of them so much, or nothing would be worth a fetch
+LEAST_BYTES = 2**18
 
 log = logging.getLogger(__name__)
+
+
+class Room(NamedTuple):
+    """How much of a topic of one partition may wait before no more of it is fetched."""
+
+    records: int = HOLD_RECORDS
+    bytes: int = HOLD_BYTES
+
+    @classmethod
+    def shared_by(cls, number: int) -> "Room":
+        """Return the room of each of so many topics of partitions."""
+        return cls(
+            min(HOLD_RECORDS, max(ALL_RECORDS // number, LEAST_RECORDS)),
+            min(HOLD_BYTES, max(ALL_BYTES // number, LEAST_BYTES)),
+        )
 
 
 class Chunk(Protocol):
@@ -53,8 +72,16 @@ class Source(Protocol):
 class Inlet:
     """The records of one partition number that were delivered in this epoch and not taken yet."""
 
-    def __init__(self, number: int, topics: Sequence[str], source: Source, first: str | None = None) -> None:
+    def __init__(
+        self,
+        number: int,
+        topics: Sequence[str],
+        source: Source,
+        first: str | None = None,
+        room: Room = Room(),  # noqa: B008 - it never changes
+    ) -> None:
         self._number = number
+        self._room = room
         self._topics = tuple(topics)
         self._source = source
         self._merger: SourceMerger[ConsumerRecord] = SourceMerger(
@@ -90,7 +117,7 @@ class Inlet:
             self._starts[topic] = chunk.start
         self._next_start[topic] = chunk.next_offset
         self._merger.add(topic, chunk.records)
-        self._bytes[topic] += sum(map(_size, chunk.records))
+        self._bytes[topic] += sum(map(size_of, chunk.records))
         if self._has_enough(topic, 1.0):
             self._source.hold(topic, self._number)
 
@@ -103,7 +130,7 @@ class Inlet:
             raise LostLogError(self._lost)
         records = self._merger.take(limit, now_seconds)
         for record in records:
-            self._bytes[record.topic] -= _size(record)
+            self._bytes[record.topic] -= size_of(record)
         for topic in self._topics:
             if not self._has_enough(topic, 0.5):
                 self._source.release(topic, self._number)
@@ -156,8 +183,9 @@ class Inlet:
     def _has_enough(self, topic: str, share: float) -> bool:
         """Whether this share of what a topic may have waiting is there."""
         records, size = self._merger.pending(topic), self._bytes[topic]
-        return records >= HOLD_RECORDS * share or size >= HOLD_BYTES * share
+        return records >= self._room.records * share or size >= self._room.bytes * share
 
 
-def _size(record: ConsumerRecord) -> int:
+def size_of(record: ConsumerRecord) -> int:
+    """Return the bytes of a record's key and value."""
     return len(record.key or b"") + len(record.value or b"")

@@ -11,7 +11,7 @@ from aiokafka.structs import ConsumerRecord
 
 from state import CorruptState, StateError
 from streams.hand import Hand
-from streams.inlet import Chunk, Inlet, Source
+from streams.inlet import Chunk, Inlet, Room, Source
 from streams.metrics import Metrics
 from streams.partition import LostLogError, Outgoing, Partition
 from streams.threads import in_thread
@@ -19,6 +19,9 @@ from streams.transaction import Tools, Transaction
 
 SLICE_RECORDS = 250  # taken at once, so that no partition has the model's thread for long
 COMMIT_SECONDS = 0.05  # between two transactions of a partition; closer ones wait for each other's markers
+# From so many records behind, lists would be stale when they come: fewer and larger transactions then.
+BACKLOG_RECORDS = 2_000
+BACKLOG_SECONDS = 2.0
 RETRY_SECONDS = 0.5
 STUCK_SECONDS = 30.0
 PARKED = 0  # no epoch has this number
@@ -45,6 +48,7 @@ class Lane:
         tools: Tools,
         model_thread: Executor,
         catch_up: Callable[[int], Awaitable[None]],
+        room: Room = Room(),  # noqa: B008 - it never changes
     ) -> None:
         self.number = partition.number
         self.partition = partition
@@ -55,7 +59,7 @@ class Lane:
         self._thread = model_thread
         self._catch_up = catch_up
         self._topics = tools.settings.inputs
-        self._inlet = Inlet(self.number, self._topics, source, first=tools.settings.topics.erasures)
+        self._inlet = Inlet(self.number, self._topics, source, tools.settings.topics.erasures, room)
         self._hand = Hand()
         self._epoch = PARKED
         self._hand_epoch = PARKED  # what is in hand was delivered in it
@@ -131,6 +135,7 @@ class Lane:
             "state": self.readiness or "ready",
             "next": dict(self.partition.next_offsets),
             "lag": {topic: self._lag(topic) for topic in self._topics},
+            "waiting": {topic: self._inlet.pending(topic) for topic in self._topics},
         }
 
     @property
@@ -185,7 +190,7 @@ class Lane:
         if self._opened_epoch != self._epoch:
             await self._open()
             return 0
-        if self._transaction_is_due():
+        if self._due_in() == 0:
             await self._commit()
             return 0
         records = self._hand.redo(SLICE_RECORDS) or self._inlet.take(SLICE_RECORDS, time.monotonic())
@@ -268,20 +273,35 @@ class Lane:
             self.transaction = None
             raise PutBackError from error
 
-    def _transaction_is_due(self) -> bool:
-        """Commit when nothing is left to take, at most every 50 ms, and under load after 50 ms."""
+    def _due_in(self) -> float | None:
+        """Return in how many seconds to commit, 0 for now, None if there is nothing to commit.
+
+        When nothing is left to take, at most every 50 ms; under load 50 ms after the first record was taken;
+        with a backlog 2 s after it: so its users are ranked once for many of its events.
+        """
         if self.transaction is None or self._since is None:
-            return False
-        if self._hand.is_careful:
-            return True
-        since = self._last_commit if self._inlet.is_empty else max(self._since, self._last_commit)
-        return time.monotonic() - since >= COMMIT_SECONDS
+            return None
+        if self._hand.is_careful or self._hand.is_full:
+            return 0.0
+        if self._is_behind():
+            at = self._since + BACKLOG_SECONDS
+        else:
+            at = COMMIT_SECONDS + (
+                self._last_commit if self._inlet.is_empty else max(self._since, self._last_commit)
+            )
+        return max(at - time.monotonic(), 0.0)
+
+    def _is_behind(self) -> bool:
+        """Whether there is a backlog, here and in the logs."""
+        lags = (self._source.lag(topic, self.number) or 0 for topic in self._topics)
+        waiting = sum(self._inlet.pending(topic) for topic in self._topics)
+        return waiting + sum(lags) >= BACKLOG_RECORDS
 
     def _pause(self) -> float | None:
-        now = time.monotonic()
-        waits = [self._inlet.wait_seconds(now)]
-        if self.transaction is not None:
-            waits.append(max(self._last_commit + COMMIT_SECONDS - now, 0.001))
+        waits = [self._inlet.wait_seconds(time.monotonic())]
+        due_in = self._due_in()
+        if due_in is not None:
+            waits.append(max(due_in, 0.001))
         return min((wait for wait in waits if wait is not None), default=None)
 
     async def _wait(self, seconds: float | None) -> None:

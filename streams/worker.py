@@ -23,6 +23,7 @@ from streams.catalogue import Catalogue
 from streams.checkpointing import Checkpointer, load_newest
 from streams.events import InteractionDecoder
 from streams.identity import PARTITIONS, Identity, announce, claim, forget_address
+from streams.inlet import Room
 from streams.inspection import Inspector
 from streams.item_ids import ItemIds
 from streams.lane import Lane
@@ -42,7 +43,10 @@ SESSION_TIMEOUT_SECONDS = 6.0
 HEARTBEAT_SECONDS = 2.0
 REBALANCE_TIMEOUT_SECONDS = 20.0
 COMMIT_INTERVAL_SECONDS = 1.0
-BUFFERED_CHUNKS = 16
+BUFFERED_CHUNKS = 4
+FETCH_BYTES = 2**20  # of a topic of a partition, unless there are many
+ALL_FETCH_BYTES = 64 * 2**20
+LEAST_FETCH_BYTES = 2**16
 SILENCE_SECONDS = 10.0  # without an answer to a fetch or a commit the broker counts as away
 STOP_SECONDS = 8.0  # less than the ten that containers get between SIGTERM and SIGKILL
 
@@ -140,6 +144,9 @@ def _app(settings: Settings, runtime: "Runtime") -> _App:
         topic_partitions=runtime.layout.partitions,
         table_standby_replicas=1,  # the assignor that keeps the topics of a partition number together
         stream_buffer_maxsize=BUFFERED_CHUNKS,
+        # What was fetched stays as it came, compressed perhaps, until there is room for its records.
+        broker_max_poll_records=transport.CHUNK_RECORDS,
+        consumer_max_fetch_size=_fetch_bytes(runtime.layout.partitions * len(settings.inputs)),
         broker_session_timeout=SESSION_TIMEOUT_SECONDS,
         broker_heartbeat_interval=HEARTBEAT_SECONDS,
         broker_rebalance_timeout=REBALANCE_TIMEOUT_SECONDS,
@@ -150,6 +157,11 @@ def _app(settings: Settings, runtime: "Runtime") -> _App:
         topic = app.topic(name, key_type=bytes, value_type=None, value_serializer="raw")
         app.agent(topic, name=f"{name} to lanes")(runtime.deliver)
     return app
+
+
+def _fetch_bytes(inputs: int) -> int:
+    """Return what to fetch at once of each of so many topics of partitions; a larger record comes, too."""
+    return min(FETCH_BYTES, max(ALL_FETCH_BYTES // inputs, LEAST_FETCH_BYTES))
 
 
 def servers_of(settings: Settings) -> list[str]:
@@ -245,7 +257,8 @@ class Runtime(mode.Service):  # type: ignore[misc]
             topic_ids=self.layout.topic_ids,
             tombstone_ms=self.layout.tombstone_ms,
         )
-        return Lane(part, consumer, tools, self._thread, self._catch_up)
+        room = Room.shared_by(self.layout.partitions * len(self.settings.inputs))
+        return Lane(part, consumer, tools, self._thread, self._catch_up, room)
 
     def _begin_epoch(self, epoch: int, assignment: frozenset[TP]) -> None:
         inputs = self.settings.inputs
