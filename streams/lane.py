@@ -247,8 +247,7 @@ class Lane:
             return
         if not transaction.is_empty:
             outgoing = await self._on_records(transaction.close)
-            await self.partition.commit(outgoing, self._tools.timed)
-            transaction.report()
+            await self.partition.commit(outgoing, self._tools.timed, transaction.report)
             item_ids = list(transaction.item_ids.items())
             await in_thread(self._tools.recommender.learn_item_ids, item_ids, executor=self._thread)
         self._hand.settle()

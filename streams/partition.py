@@ -155,10 +155,16 @@ class Partition:
         self._overlay = Overlay(self._store)
         return restored
 
-    async def commit(self, outgoing: Outgoing, timed: Timed = lambda _: nullcontext()) -> None:
+    async def commit(
+        self,
+        outgoing: Outgoing,
+        timed: Timed = lambda _: nullcontext(),
+        committed: Callable[[], None] = lambda: None,
+    ) -> None:
         """Make the changed users durable, with what goes out beside them, and settle the overlay.
 
-        Raises whatever the broker or the disk says; the partition must then be opened again.
+        Calls `committed` when that is so, whatever becomes of the local copy. Raises whatever the broker or
+        the disk says; the partition must then be opened again.
         """
         if self._producer is None:
             raise RuntimeError(f"partition {self.number} is not open")
@@ -169,6 +175,7 @@ class Partition:
             changes[TOPICS_KEY] = msgspec.json.encode(ids, order="sorted")
         with timed("publish"):
             position = await self._transact(self._producer, outgoing, changes)
+        committed()
         changes |= self._changelog.local_facts(position)
         with timed("write"):
             await in_thread(self.store.write, changes)

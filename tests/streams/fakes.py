@@ -130,6 +130,7 @@ class FakePartition:
         self,
         outgoing: Outgoing,
         timed: Callable[[str], AbstractContextManager[None]] = lambda _: nullcontext(),
+        committed: Callable[[], None] = lambda: None,
     ) -> None:
         """Make it durable, all or nothing; then write the local copy."""
         self._reach("send")
@@ -138,6 +139,7 @@ class FakePartition:
         self.truth.write(changes)
         self.sent += [(topic, *row) for (topic, _), rows in outgoing.rows.items() for row in rows]
         self.commits += 1
+        committed()
         self._reach("write")
         self._local.write(changes)
         self.overlay.settle()

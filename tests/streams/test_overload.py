@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from state import StoreError
 from streams import hand
 from streams import lane as lane_module
 from streams.events import decode_list
@@ -172,3 +173,14 @@ async def test_the_worker_says_what_waits(stopped: Bench) -> None:
     stopped.lane.offer(chunk([record(at) for at in range(700)]))
     await turns(stopped, 2)
     assert stopped.lane.describe()["waiting"][CLICKS] == 700 - SLICE_RECORDS
+
+
+async def test_what_a_broken_disk_did_not_take_is_counted_once(bench: Bench) -> None:
+    """Events of a committed transaction are applied, though the local copy must be restored for them."""
+    await bench.wait(lambda: bench.lane.readiness is None)
+    bench.partition.fail("write", StoreError("Input/output error"))
+    bench.lane.offer(chunk([record(at) for at in range(40)]))
+    await bench.idle()
+    assert bench.partition.sequence() == list(range(40))
+    assert bench.metric("freshet_events_total") == 40
+    assert bench.metric("freshet_lists_total") == len(lists_of(bench))
