@@ -265,7 +265,7 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
     async def _leave_for_beginning(self, positions: Mapping[Any, int]) -> None:
         """Go on where a log begins: what came next is not there.
 
-        If retention took it another epoch begins, in which the partition is opened again, which tells what was
+        If retention took it another epoch begins, in which the partition is opened again, which says what was
         lost. Beyond the end it is another log: what it delivers does not go on where it must, and is refused.
         """
         for tp, position in positions.items():
