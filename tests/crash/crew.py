@@ -81,9 +81,14 @@ class Slot:
             self._ended()
 
     def terminate(self) -> int | None:
-        """Ask it to end; return its exit code, None if it did not within a time and had to be killed."""
+        """Ask it to end; return its exit code, None if it did not within a time and had to be killed.
+
+        One that has not begun to listen to signals yet is ended by the signal itself: that is 0, too.
+        """
         if self._process is None:
             return 0
+        address = read_address(self.data)
+        has_begun = address is not None and address.pid == self._process.guarded.pid
         self._process.guarded.terminate()
         try:
             code = self._process.guarded.wait(STOP_SECONDS)
@@ -91,7 +96,7 @@ class Slot:
             self.kill()
             return None
         self._ended()
-        return code
+        return 0 if code == -signal.SIGTERM and not has_begun else code
 
     def freeze(self) -> None:
         """Stop it in whatever it does."""
