@@ -44,6 +44,7 @@ FEATURES = (
     Feature("own elapsed"),
     Feature("own transition"),
     Feature("own hour"),
+    Feature("own lasting count"),
 )
 F = len(FEATURES)
 ROOTS = 18

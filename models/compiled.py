@@ -1,4 +1,4 @@
-"""How the hot loops of this package are compiled: by numba, without the interpreter's lock, kept on the disk."""
+"""How the hot loops of this package are compiled: by numba, without the interpreter's lock, kept on disk."""
 
 import os
 from collections.abc import Callable

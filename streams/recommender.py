@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from models.baselines import Baselines
 from models.catalog import Catalog, KeyCollision
 from models.counts import Counts
+from models.history import History
 from models.learner import Learner
-from models.prequential import BASELINES, Baselines, Prequential
+from models.prequential import BASELINES, Prequential
 from models.ranking import Ranker, Scored
-from models.sources import History
 from state.overlay import Overlay, User
 from streams.events import (
     ACTIONS,
@@ -34,7 +35,7 @@ SCORER = "freshet"
 OnRank = Callable[[int, str, int | None], None]  # number of the event, scorer, rank
 ACTION_CODES = {name: code for code, name in enumerate(ACTIONS)}
 log = logging.getLogger(__name__)
-_NOTHING = np.zeros(0, np.uint32)
+_NOTHING = np.frombuffer(b"", np.uint32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +76,10 @@ class Recommender:
         self.settings = settings
         self.worker_id = worker_id
         self.catalog = Catalog()
-        self.counts = Counts()
+        self.counts = Counts(self.catalog)
         self.ranker = Ranker(self.catalog, self.counts)
-        self.learner = Learner(self.ranker, device=settings.device, seed=settings.seed)
-        self.baselines = Baselines(self.catalog)
+        self.learner = Learner(device=settings.device, seed=settings.seed)
+        self.baselines = Baselines(self.catalog, self.counts)
         self.prequential = {scorer: Prequential() for scorer in (SCORER, *BASELINES)}
         self.on_rank: OnRank | None = None
         self.events = 0  # interactions that taught something, the number of the next one
@@ -132,7 +133,8 @@ class Recommender:
         for user in users:
             now_ms = max(user.state.newest_time_ms, self.stream_time_ms.get(partition, 0))
             query = self.ranker.query(self._history(user), now_ms)
-            items = [self._item(scored) for scored in self.ranker.top(query, self.settings.list_length)]
+            scored_items = self.ranker.top(query, self.settings.list_length, self.learner.scores)
+            items = [self._item(scored) for scored in scored_items]
             lists.append(
                 RecommendationList(
                     user_id=user.user_id,
@@ -220,16 +222,16 @@ class Recommender:
 
     def _learn(self, record: Record, interaction: Interaction, row: int, user: User, is_late: bool) -> None:
         """Test, then learn. A late event says what is popular, but nothing of what comes next."""
-        weight = self.settings.weight_of(interaction.action, record.topic)
+        history = self._history(user)
         if not is_late and not self._is_excluded(user, row):
-            history = self._history(user)
-            query = self.ranker.query(history, interaction.timestamp_ms)
-            self.learner.observe(query, row, weight, ticket=self.events)
-            for scorer, rank in self.baselines.test(history, row).items():
+            weight = self.ranker.weigh(self.settings.weight_of(interaction.action, record.topic))
+            waiting, slot = self.learner.waiting, self.learner.next_slot
+            self.ranker.test(history, interaction.timestamp_ms, row, weight, waiting, slot)
+            self.learner.observe(weight, self.events)
+            for scorer, rank in zip(BASELINES, self.baselines.test(history, row), strict=True):
                 self._score(self.events, scorer, rank)
         self.events += 1
-        self.counts.count(row, weight=weight)
-        self.baselines.learn(row)
+        self.counts.count(history, row, interaction.timestamp_ms, is_late)
 
     def _history(self, user: User) -> History:
         state = user.state
