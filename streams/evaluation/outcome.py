@@ -57,6 +57,10 @@ class Evaluation:
         """All events, scored or not."""
         return len(self.was_seen)
 
+    def gains(self, scorer: str) -> NDArray[np.float64]:
+        """Return float64[events], what each event adds to NDCG@10: 0 also where it is not scored."""
+        return gains_of(self.ranks[scorer])
+
     def metrics(self, scorer: str, part: str) -> dict[str, float]:
         """Return hit@10, ndcg@10, mrr@10 and mrr of a scorer in a part of the stream, 0 if it scored none."""
         return metrics_of(self.ranks[scorer][int(SLICES[part] * self.events) :])
@@ -70,7 +74,7 @@ class Evaluation:
     def curve(self, scorer: str, window: int, points: int = 500) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return int[P] events and float[P], NDCG@10 over the `window` events up to each (nan: none)."""
         ranks = self.ranks[scorer]
-        gains = np.concatenate([[0.0], np.cumsum(gains_of(ranks))])  # [events + 1]
+        gains = np.concatenate([[0.0], np.cumsum(self.gains(scorer))])  # [events + 1]
         scored = np.concatenate([[0], np.cumsum(ranks != UNSCORED)])  # [events + 1]
         ends = np.unique(np.linspace(min(window, len(ranks)), len(ranks), points).astype(np.int64))  # [P]
         starts = np.maximum(ends - window, 0)
