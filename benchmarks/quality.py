@@ -5,8 +5,8 @@ python -m benchmarks.quality LOGS [--out FILE] [--against FOLDER] [--logs NAME .
 
 LOGS is a folder with a folder for each log, `events.csv.gz` in it. One `freshet evaluate` follows another, in
 processes of their own with one thread each. What is done is kept in FILE, one JSON object a line, and is not
-done again while the code of streams, models and state is the same. `--against` is a folder of results of other
-programs: NAME.json (NAME-200k.json under a limit that cuts, NAME-200k-ties.json with ties), an object of
+done again while the code of streams, models and state is the same. `--against` is a folder of other results:
+NAME.json (NAME-200k.json under a limit that cuts, NAME-200k-ties.json with ties), an object of
 "variant|part|name" -> [hit@10, ndcg@10, mrr@10, mrr].
 """
 
