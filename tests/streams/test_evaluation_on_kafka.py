@@ -69,9 +69,7 @@ def expected(evaluation: Evaluation) -> Sums:
     return found
 
 
-def fed(
-    worker: WorkerProcess, settings: Settings, rate: float | None
-) -> Sums:
+def fed(worker: WorkerProcess, settings: Settings, rate: float | None) -> Sums:
     """Send the log, wait until a worker has scored all of it, and return what it reports."""
     worker.wait_ready()
     send(settings, LOG, rate)
