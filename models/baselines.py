@@ -1,16 +1,15 @@
 """The baselines that are tested beside the model: popularity, recent popularity, the user's own repeats."""
 
-from typing import Any
-
 import numpy as np
 
-from models.catalog import Catalog
+from models.arrays import Rows, Times
+from models.catalog import Catalog, Items
 from models.compiled import compiled
 from models.counts import Counts
-from models.counts.layout import DEPTHS, EVENTS, LAST, LEADERS
+from models.counts.layout import DEPTHS, EVENTS, LAST, LEADERS, Tables
 from models.counts.popularity import find, popularity
 from models.exclusion import Banned, ban, empty_banned, is_banned
-from models.history import History
+from models.history import History, comes_again
 from models.prequential import BASELINES
 
 _TIE_BREAK = 3  # the half-life that orders what is equal otherwise
@@ -49,7 +48,7 @@ class Baselines:
 
 
 @compiled
-def _test(tables: Any, banned: Any, items: Any, history: Any, target: int, ranks: Any) -> None:
+def _test(tables: Tables, banned: Banned, items: Items, history: History, target: int, ranks: Times) -> None:
     """Write int64[BASELINES], 0 for no rank."""
     ranks[:] = 0
     if items.has_exclusions:
@@ -62,17 +61,17 @@ def _test(tables: Any, banned: Any, items: Any, history: Any, target: int, ranks
 
 
 @compiled
-def _is_banned(banned: Any, items: Any, row: int) -> bool:
+def _is_banned(banned: Banned, items: Items, row: int) -> bool:
     return bool(items.has_exclusions and is_banned(banned, items.fingerprints[row]))
 
 
 @compiled
-def _recent(tables: Any, row: int) -> Any:
+def _recent(tables: Tables, row: int) -> np.float32:
     return popularity(tables, row, _TIE_BREAK, tables.facts[row, LAST])
 
 
 @compiled
-def _popularity_rank(tables: Any, banned: Any, items: Any, target: int, half_life: int) -> int:
+def _popularity_rank(tables: Tables, banned: Banned, items: Items, target: int, half_life: int) -> int:
     """Return 1 + the allowed leaders at least as popular as the target, which must lead: else 0."""
     size = tables.clock[LEADERS + half_life]
     rows, values = tables.leaders[half_life], tables.leader_values[half_life]
@@ -92,7 +91,9 @@ def _popularity_rank(tables: Any, banned: Any, items: Any, target: int, half_lif
 
 
 @compiled
-def _repeat_rank(tables: Any, banned: Any, items: Any, rows: Any, target: int, recent_rank: int) -> int:
+def _repeat_rank(
+    tables: Tables, banned: Banned, items: Items, rows: Rows, target: int, recent_rank: int
+) -> int:
     """Rank by the sum over the user's events of 1 / age, age 1 being the last; then by `recent_rank`.
 
     All own items come first, then the others as they rank by recent popularity, so that of a target which is
@@ -103,31 +104,23 @@ def _repeat_rank(tables: Any, banned: Any, items: Any, rows: Any, target: int, r
     above = 0
     for place in range(length):
         row = rows[place]
-        if row < 0 or row == target or _comes_again(rows, place) or _is_banned(banned, items, row):
+        if row < 0 or row == target or comes_again(rows, place) or _is_banned(banned, items, row):
             continue
         is_as_recent = _recent(tables, row) >= recent
         if score > 0:
             other = _own_score(rows, row)
-            above += other > score or (other == score and is_as_recent)
+            above += int(other > score or (other == score and is_as_recent))
         else:
-            above += not is_as_recent
+            above += int(not is_as_recent)
     if score > 0:
         return 1 + above
     return recent_rank + above if recent_rank > 0 else 0
 
 
 @compiled
-def _own_score(rows: Any, row: int) -> float:
+def _own_score(rows: Rows, row: int) -> float:
     score, length = 0.0, len(rows)
     for place in range(length - 1, -1, -1):
         if rows[place] == row:
             score += 1.0 / (length - place)
     return score
-
-
-@compiled
-def _comes_again(rows: Any, place: int) -> bool:
-    for later in range(place + 1, len(rows)):
-        if rows[later] == rows[place]:
-            return True
-    return False

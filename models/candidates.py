@@ -3,11 +3,12 @@
 Gathering candidates also sums up what the neighbours' rows say of each, as both read the same memory.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.catalog import Items
 from models.columns import F
 from models.compiled import compiled
 from models.counts.layout import (
@@ -28,11 +29,13 @@ from models.counts.layout import (
     PAIR_LASTING,
     SIZE,
     TOGETHER,
+    Tables,
     gap_bucket,
     scale,
 )
 from models.counts.neighbours import lasting_scale
-from models.exclusion import is_banned
+from models.exclusion import Banned, is_banned
+from models.history import History, comes_again
 
 MOST = 2048
 """Candidates of one query, at most, whatever the effort."""
@@ -41,9 +44,7 @@ BINS = 1024
 # Columns of `marks`: who was marked by which query.
 CANDIDATE, PLACE, BANNED = 0, 1, 2
 _SHARP_DEPTH = 8
-_WIDE, _STEEP, _SHARP = (
-    (base ** np.arange(LOOK_BACK)).astype(np.float32) for base in (0.97, 0.85, 0.5)
-)
+_WIDE, _STEEP, _SHARP = ((base ** np.arange(LOOK_BACK)).astype(np.float32) for base in (0.97, 0.85, 0.5))
 _PRIOR = np.float32(5.0)
 _ONE = np.float32(1.0)
 _SHORT_GAP = 1  # the last gap bucket of what belongs to one session
@@ -91,7 +92,7 @@ def empty_scratch(rows: int) -> Scratch:
 
 
 @compiled
-def begin(scratch: Any) -> None:
+def begin(scratch: Scratch) -> None:
     """Begin a query: forget the candidates of the last one."""
     state = scratch.state
     if state[STATE_QUERY] == _LAST_QUERY:
@@ -102,7 +103,7 @@ def begin(scratch: Any) -> None:
 
 
 @compiled
-def place_of(scratch: Any, row: int) -> int:
+def place_of(scratch: Scratch, row: int) -> int:
     """Return the place of an item among the candidates, -1 if it is none."""
     if scratch.marks[row, CANDIDATE] != scratch.state[STATE_QUERY]:
         return -1
@@ -110,7 +111,7 @@ def place_of(scratch: Any, row: int) -> int:
 
 
 @compiled
-def admit(scratch: Any, banned: Any, items: Any, row: int, most: int) -> int:
+def admit(scratch: Scratch, banned: Banned, items: Items, row: int, most: int) -> int:
     """Return the place of an item, made a candidate unless it may not be, or there are enough: then -1."""
     marks, state = scratch.marks, scratch.state
     query = state[STATE_QUERY]
@@ -135,7 +136,13 @@ def admit(scratch: Any, banned: Any, items: Any, row: int, most: int) -> int:
 
 @compiled
 def gather(
-    tables: Any, scratch: Any, banned: Any, items: Any, history: Any, now_ms: int, limits: Any
+    tables: Tables,
+    scratch: Scratch,
+    banned: Banned,
+    items: Items,
+    history: History,
+    now_ms: int,
+    limits: Limits,
 ) -> None:
     """Gather the candidates of a history, in the order in which they matter if there is room for few."""
     _gather_own(scratch, banned, items, history, limits.candidates)
@@ -145,13 +152,13 @@ def gather(
     rows = history.rows
     for position in range(min(len(rows), limits.history)):
         place = len(rows) - 1 - position
-        if rows[place] >= 0 and not _was_seen(rows, place):
+        if rows[place] >= 0 and not comes_again(rows, place):
             at = (place, position)
             _gather_neighbours(tables, scratch, banned, items, history, at, now_ms, limits.candidates)
 
 
 @compiled
-def _gather_own(scratch: Any, banned: Any, items: Any, history: Any, most: int) -> None:
+def _gather_own(scratch: Scratch, banned: Banned, items: Items, history: History, most: int) -> None:
     for place in range(len(history.rows) - 1, -1, -1):
         if history.rows[place] >= 0:
             admit(scratch, banned, items, history.rows[place], most)
@@ -162,45 +169,50 @@ def _gather_own(scratch: Any, banned: Any, items: Any, history: Any, most: int) 
 
 
 @compiled
-def _was_seen(rows: Any, place: int) -> bool:
-    """Return whether the item at a place comes again behind it."""
-    for later in range(place + 1, len(rows)):
-        if rows[later] == rows[place]:
-            return True
-    return False
+def shares(
+    tables: Tables, history: History, place: int, position: int, now_ms: int
+) -> tuple[np.float32, ...]:
+    """Return what an item of the history gives to each sum of its neighbours, nine of float32."""
+    row = history.rows[place]
+    values = tables.values
+    elapsed_ms = max(now_ms - history.times_ms[place], 0)
+    gap = gap_bucket(elapsed_ms)
+    root = _ONE / np.sqrt(values[row, COUNT] + _PRIOR)
+    unit = np.float32(_ONE / np.float32(tables.units[LASTING]))
+    recent = values[row, LASTING] * scale(tables, LASTING, tables.facts[row, LAST]) * unit
+    steep = _STEEP[position]
+    share = _ONE / (values[row, FOLLOWED] + _ONE)
+    return (
+        steep * root,
+        _WIDE[position] * root,
+        steep * share,
+        _SHARP[position] * share if position < _SHARP_DEPTH else np.float32(0.0),
+        root / (_ONE + np.float32(elapsed_ms) / _TIME_SCALE_MS),
+        _ONE / (values[row, FOLLOWED_LAST] + _ONE) if position == 0 else np.float32(0.0),
+        steep / np.sqrt(recent + _PRIOR) * unit * lasting_scale(tables, row),
+        steep / (values[row, FOLLOWED_BY_GAP + gap] + _ONE),
+        steep * root if gap <= _SHORT_GAP else np.float32(0.0),
+    )
 
 
 @compiled
 def _gather_neighbours(
-    tables: Any,
-    scratch: Any,
-    banned: Any,
-    items: Any,
-    history: Any,
+    tables: Tables,
+    scratch: Scratch,
+    banned: Banned,
+    items: Items,
+    history: History,
     at: tuple[int, int],
     now_ms: int,
     most: int,
 ) -> None:
     """Add up what the neighbours of one item of the history, at a place and position, have to do with it."""
     place, position = at
-    row = history.rows[place]
-    values, facts, pairs, sums = tables.values, tables.facts, tables.pairs, scratch.sums
-    elapsed_ms = max(now_ms - history.times_ms[place], 0)
-    gap = gap_bucket(elapsed_ms)
-    count = values[row, COUNT]
-    root = _ONE / np.sqrt(count + _PRIOR)
-    recent = values[row, LASTING] * scale(tables, LASTING, facts[row, LAST])
-    unit = np.float32(_ONE / np.float32(tables.units[LASTING]))
-    steep = _STEEP[position]
-    share = _ONE / (values[row, FOLLOWED] + _ONE)
-    by_steep, by_wide = steep * root, _WIDE[position] * root
-    by_time = root / (_ONE + np.float32(elapsed_ms) / _TIME_SCALE_MS)
-    by_share = steep * share
-    by_sharp = _SHARP[position] * share if position < _SHARP_DEPTH else np.float32(0.0)
-    by_last = _ONE / (values[row, FOLLOWED_LAST] + _ONE) if position == 0 else np.float32(0.0)
-    by_lasting = steep / np.sqrt(recent * unit + _PRIOR) * unit * lasting_scale(tables, row)
-    by_gap = steep / (values[row, FOLLOWED_BY_GAP + gap] + _ONE)
-    by_session = by_steep if gap <= _SHORT_GAP else np.float32(0.0)
+    row, gap = history.rows[place], gap_bucket(max(now_ms - history.times_ms[place], 0))
+    facts, pairs, sums = tables.facts, tables.pairs, scratch.sums
+    by_steep, by_wide, by_share, by_sharp, by_time, by_last, by_lasting, by_gap, by_session = shares(
+        tables, history, place, position, now_ms
+    )
     for slot in range(facts[row, OFFSET], facts[row, OFFSET] + facts[row, SIZE]):
         to = admit(scratch, banned, items, tables.neighbours[slot], most)
         if to < 0:

@@ -1,6 +1,6 @@
-"""What must not be recommended to a user, told from fingerprints: a small hash table, made anew for each query."""
+"""What must not be recommended to a user, told from fingerprints: a hash table, made anew for each query."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,7 @@ def empty_banned(exclusions: int) -> Banned:
 
 
 @compiled
-def ban(banned: Any, excluded: Any) -> None:
+def ban(banned: Banned, excluded: NDArray[np.uint32]) -> None:
     """Forget what was excluded before, and exclude uint32[k] fingerprints."""
     table, queries = banned.table, banned.queries
     banned.query[0] += 1
@@ -41,7 +41,7 @@ def ban(banned: Any, excluded: Any) -> None:
 
 
 @compiled
-def is_banned(banned: Any, fingerprint: int) -> bool:
+def is_banned(banned: Banned, fingerprint: int) -> bool:
     """Return whether a fingerprint is excluded; items of one fingerprint, 1 pair in 2^32, go together."""
     table, mask = banned.table, banned.table.size - 1
     slot = fingerprint & mask

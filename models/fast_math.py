@@ -1,9 +1,8 @@
 """Functions of whole arrays that a compiler can do many at a time."""
 
-from typing import Any
-
 import numpy as np
 
+from models.arrays import Floats
 from models.compiled import compiled
 
 _MANTISSA, _ONE_BITS, _EXPONENT_SHIFT, _BIAS = np.int32(0x7FFFFF), np.int32(0x3F800000), 23, 127
@@ -13,7 +12,7 @@ _C0, _C1, _C2, _C3 = (np.float32(c) for c in (-2.1536207, 3.0478842, -1.05187502
 
 
 @compiled
-def log1p_into(out: Any, size: int, factor: Any) -> None:
+def log1p_into(out: Floats, size: int, factor: np.float32) -> None:
     """Replace float32[:size], each at least 0, by factor * log(1 + x), to about 0.0008 * factor."""
     for place in range(size):
         out[place] += np.float32(1.0)

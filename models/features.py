@@ -1,10 +1,9 @@
-"""What is known of every candidate and of the moment: the values of models/columns.py, of before the event."""
-
-from typing import Any
+"""What is known of every candidate and of the moment just before an event: models/columns.py, filled in."""
 
 import numpy as np
 
-from models.candidates import STATE_OWN, STATE_SIZE, SUMS, place_of
+from models.arrays import Floats, Rows
+from models.candidates import STATE_OWN, STATE_SIZE, SUMS, Scratch, place_of
 from models.columns import ROOTS
 from models.compiled import compiled
 from models.counts.layout import (
@@ -19,11 +18,13 @@ from models.counts.layout import (
     NOW,
     POPULARITY,
     REPEATED,
+    Tables,
     gap_bucket,
     length_bucket,
     scale,
 )
 from models.fast_math import log1p_into
+from models.history import History
 
 _POPULARITY = SUMS
 _AT_GAP = _POPULARITY + len(HALF_LIVES)
@@ -46,7 +47,7 @@ _RARE_LOOK_BACK = 20
 
 
 @compiled
-def describe(tables: Any, scratch: Any, history: Any, now_ms: int) -> None:
+def describe(tables: Tables, scratch: Scratch, history: History, now_ms: int) -> None:
     """Write the features [F, C] of the candidates gathered."""
     size = scratch.state[STATE_SIZE]
     _describe_items(tables, scratch, history, now_ms)
@@ -60,7 +61,7 @@ def describe(tables: Any, scratch: Any, history: Any, now_ms: int) -> None:
 
 
 @compiled
-def _describe_items(tables: Any, scratch: Any, history: Any, now_ms: int) -> None:
+def _describe_items(tables: Tables, scratch: Scratch, history: History, now_ms: int) -> None:
     """Write what the counts say of every candidate, before roots and logarithms are taken."""
     values, facts, features, sums = tables.values, tables.facts, scratch.features, scratch.sums
     length = len(history.rows)
@@ -90,7 +91,7 @@ def _describe_items(tables: Any, scratch: Any, history: Any, now_ms: int) -> Non
 
 
 @compiled
-def _take_roots(column: Any, size: int) -> None:
+def _take_roots(column: Floats, size: int) -> None:
     """Replace float32[:size] by the roots of the values as shares of the largest."""
     largest = np.float32(0.0)
     for place in range(size):
@@ -102,7 +103,7 @@ def _take_roots(column: Any, size: int) -> None:
 
 
 @compiled
-def _describe_own(scratch: Any, history: Any, now_ms: int) -> None:
+def _describe_own(scratch: Scratch, history: History, now_ms: int) -> None:
     """Write what each of the user's own items was to them; the others have zeros."""
     features, rows = scratch.features, history.rows
     for column in range(OWN, len(features)):
@@ -142,13 +143,13 @@ def _describe_own(scratch: Any, history: Any, now_ms: int) -> None:
 
 
 @compiled
-def _since(elapsed_ms: int) -> Any:
+def _since(elapsed_ms: int) -> np.float32:
     """Return how recent something is, from 1 down: 1 - log(1 + seconds) / 20, float32."""
     return np.float32(1.0 - np.log(1.0 + max(elapsed_ms, 0) / 1000.0) / 20.0)
 
 
 @compiled
-def describe_moment(tables: Any, history: Any, now_ms: int, out: Any) -> None:
+def describe_moment(tables: Tables, history: History, now_ms: int, out: Floats) -> None:
     """Write the context, float32[Q]."""
     rows, times_ms = history.rows, history.times_ms
     length = len(rows)
@@ -176,7 +177,7 @@ def describe_moment(tables: Any, history: Any, now_ms: int, out: Any) -> None:
 
 
 @compiled
-def _repeat_share(rows: Any) -> float:
+def _repeat_share(rows: Rows) -> float:
     """Return the share of the events whose item had come before."""
     repeats = 0
     for place in range(1, len(rows)):

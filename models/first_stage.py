@@ -1,14 +1,13 @@
 """The first stage: a softmax over all candidates, linear in their features, that learns at every event.
 
-Its best go on to the second stage. The step is Adagrad's (Duchi, Hazan, Singer 2011, JMLR 12) on the log-loss of
-what happened; an event whose item was no candidate teaches nothing.
+Its best go on to the second stage. The step is Adagrad's (Duchi, Hazan, Singer 2011, JMLR 12) on the log-loss
+of what happened; an event whose item was no candidate teaches nothing.
 """
-
-from typing import Any
 
 import numpy as np
 
-from models.candidates import BINS, STATE_OWN, STATE_SIZE
+from models.arrays import Doubles, Floats, Rows
+from models.candidates import BINS, STATE_OWN, STATE_SIZE, Scratch
 from models.compiled import compiled
 from models.features import OWN
 
@@ -21,13 +20,13 @@ _ONE = np.float32(1.0)
 
 
 @compiled
-def used_columns(scratch: Any) -> int:
+def used_columns(scratch: Scratch) -> int:
     """Return how many of the columns can differ from 0: all, or those before the user's own."""
-    return int(len(scratch.features)) if scratch.state[STATE_OWN] > 0 else OWN
+    return len(scratch.features) if scratch.state[STATE_OWN] > 0 else OWN
 
 
 @compiled
-def score(scratch: Any, weights: Any) -> None:
+def score(scratch: Scratch, weights: Doubles) -> None:
     """Write the score of every candidate, float32[C]."""
     size, scores, features = scratch.state[STATE_SIZE], scratch.scores, scratch.features
     scores[:size] = np.float32(0.0)
@@ -38,7 +37,7 @@ def score(scratch: Any, weights: Any) -> None:
 
 
 @compiled
-def rank(scratch: Any, place: int) -> int:
+def rank(scratch: Scratch, place: int) -> int:
     """Return 1 + how many others have a score that is at least this candidate's."""
     above, scores = 0, scratch.scores
     for other in range(scratch.state[STATE_SIZE]):
@@ -47,7 +46,7 @@ def rank(scratch: Any, place: int) -> int:
 
 
 @compiled
-def keep_best(scratch: Any, goal: int, kept: int, rows: Any, features: Any) -> tuple[int, int]:
+def keep_best(scratch: Scratch, goal: int, kept: int, rows: Rows, features: Floats) -> tuple[int, int]:
     """Copy the best `kept` candidates to int32[KEPT] and float32[KEPT, F], in the order of gathering.
 
     Returns how many these are, and the place among them of the candidate at `goal`, -1 if it is not there.
@@ -84,7 +83,7 @@ def keep_best(scratch: Any, goal: int, kept: int, rows: Any, features: Any) -> t
 
 
 @compiled
-def learn(scratch: Any, goal: int, weight: float, weights: Any, squares: Any) -> None:
+def learn(scratch: Scratch, goal: int, weight: float, weights: Doubles, squares: Doubles) -> None:
     """Take a step towards the candidate at `goal`, on float64[F] weights and their squared gradients."""
     size, scores = scratch.state[STATE_SIZE], scratch.scores
     chances, best, total = scratch.spare, scores[:size].max(), np.float32(0.0)

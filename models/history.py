@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.catalog import FingerprintArray, RowArray
+from models.compiled import compiled
 
 
 class History(NamedTuple):
@@ -22,3 +23,12 @@ class History(NamedTuple):
     repeat_counts: NDArray[np.float64]  # float64[m], decayed
     repeat_times_ms: NDArray[np.int64]  # int64[m]: when last
     excluded: FingerprintArray  # uint32[k]: never recommended
+
+
+@compiled
+def comes_again(rows: RowArray, place: int) -> bool:
+    """Return whether the item at a place of a history comes again behind it."""
+    for later in range(place + 1, len(rows)):  # noqa: SIM110 - compiled
+        if rows[later] == rows[place]:
+            return True
+    return False

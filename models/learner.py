@@ -73,12 +73,32 @@ class Learner:
         self.waiting.weights[slot] = weight
         self.waiting.tickets[slot] = ticket
         self.waiting.users[slot] = user
+        self._close_slot()
+
+    def _close_slot(self) -> None:
+        """Go on to the next slot; after the sixteenth, take a step."""
         self.next_slot += 1
         if self.next_slot == EVENTS_PER_STEP:
             try:
                 self._step()
             finally:  # a step that fails takes its events with it, and the next sixteen have theirs
                 self.next_slot = self._ranked = 0
+
+    def test(self, tested: Waiting, count: int) -> None:
+        """Rank the events in the first `count` slots of other buffers, all by the weights of now.
+
+        They are learned from when they are handed to `take`, one after the other.
+        """
+        self._rank()
+        self._rank_slots(tested, 0, count)
+
+    def take(self, tested: Waiting, slot: int) -> None:
+        """Observe an event that `test` has ranked."""
+        at = self.next_slot
+        for name, column in vars(self.waiting).items():
+            column[at] = getattr(tested, name)[slot]
+        self._ranked = at + 1
+        self._close_slot()
 
     def scored(self) -> list[tuple[Ticket, int | None]]:
         """Return (ticket, rank) of every event ranked since the last call, in the order of observation.
@@ -162,11 +182,12 @@ class Learner:
     def _rank(self) -> None:
         """Make (ticket, rank) ready for the waiting that have no rank yet."""
         start, stop = self._ranked, self.next_slot
-        if start == stop:
-            return
-        ranks, losses = self._backend.ranks(self.waiting, start, stop)
-        self._ranked = stop
-        waiting = self.waiting
+        if start != stop:
+            self._rank_slots(self.waiting, start, stop)
+            self._ranked = stop
+
+    def _rank_slots(self, waiting: Waiting, start: int, stop: int) -> None:
+        ranks, losses = self._backend.ranks(waiting, start, stop)
         for slot, rank, loss in zip(range(start, stop), ranks.tolist(), losses.tolist(), strict=True):
             if rank:
                 self.loss = loss if self.loss is None else self.loss + _LOSS_MOVES * (loss - self.loss)

@@ -44,5 +44,3 @@ class Prequential:
             "mrr@10": self.mrr_at_10_sum / count,
             "mrr": self.mrr_sum / count,
         }
-
-

@@ -1,29 +1,28 @@
 """Asks the counters for candidates and their features, ranks them, and says why."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.candidates import Limits, Scratch, begin, empty_scratch, gather, place_of
-from models.catalog import Catalog, RowArray
+from models.arrays import Doubles, Floats, Rows
+from models.candidates import STATE_SIZE, Limits, Scratch, begin, empty_scratch, gather, place_of
+from models.catalog import Catalog, Items, RowArray
 from models.columns import FEATURES, KEPT
 from models.compiled import compiled
 from models.counts import Counts
+from models.counts.layout import Tables
 from models.effort import FULL
 from models.exclusion import Banned, ban, empty_banned
 from models.features import describe, describe_moment
 from models.first_stage import FIRST_SQUARES, keep_best, learn, rank, score
 from models.history import History
+from models.reasons import FeatureArray, Scores, explain
 from models.waiting import Waiting
 
 __all__ = ["History", "Query", "Ranker", "Scored"]
-
-FeatureArray = NDArray[np.float32]
-Scores = Callable[[FeatureArray, FeatureArray], FeatureArray]
-"""The second stage: float32[n] scores of float32[n, F] features in a float32[Q] context."""
 
 _FIRST_ROWS = 1024
 _FIRST_EXCLUSIONS = 256
@@ -34,6 +33,8 @@ _WEIGHT_MOVES = 0.01
 class Query:
     """One moment of one user: the candidates that reach the second stage, and what is known of each."""
 
+    history: History
+    now_ms: int
     rows: RowArray  # int32[n], each once
     features: FeatureArray  # float32[n, F]
     context: FeatureArray  # float32[Q]
@@ -50,7 +51,7 @@ class Scored:
 
 
 class Ranker:
-    """The candidates and the first stage; the second is the learner's, which every call that needs it is given."""
+    """The candidates and the first stage; the second is the learner's, given to the call that needs it."""
 
     def __init__(self, catalog: Catalog, counts: Counts) -> None:
         self._catalog = catalog
@@ -61,13 +62,22 @@ class Ranker:
         self.effort = FULL
         self.weights = np.array([feature.initial_weight for feature in FEATURES], np.float64)
         self.squares = np.full(len(FEATURES), FIRST_SQUARES)
+        self._scoring = self.weights  # other than `weights` only while an instant is tested
         self._mean_weight = np.zeros(1)  # 0: no event was weighed
 
     def weigh(self, weight: float) -> float:
-        """Return an event's weight as a share of the mean of late, so that only differences in weight count."""
+        """Return an event's weight as a share of the mean of late: only differences in weight count."""
         mean = self._mean_weight[0] or weight
         self._mean_weight[0] = mean + _WEIGHT_MOVES * (weight - mean)
         return float(weight / mean)
+
+    def begin_instant(self) -> None:
+        """From now on score by the weights of now, whatever is learned."""
+        self._scoring = self.weights.copy()
+
+    def end_instant(self) -> None:
+        """Score by the weights as they are again."""
+        self._scoring = self.weights
 
     def test(
         self, history: History, now_ms: int, target_row: int, weight: float, waiting: Waiting, slot: int
@@ -78,25 +88,50 @@ class Ranker:
         """
         self._ask(history, now_ms, waiting, slot, target_row, weight)
 
-    def query(self, history: History, now_ms: int) -> Query:
-        """Return what could be next for a user, as of now; asking changes nothing."""
+    def query(self, history: History, now_ms: int, length: int = KEPT) -> Query:
+        """Return what could be next for a user, as of now; asking changes nothing.
+
+        `length` is that of the list that it is for: one longer than what the second stage looks at is filled
+        up with other candidates.
+        """
         asked = self._asked
         self._ask(history, now_ms, asked, 0, -1, 0.0)
         size = int(asked.sizes[0])
+        rows = asked.rows[0, :size].copy()
         return Query(
-            rows=asked.rows[0, :size].copy(),
+            history=history,
+            now_ms=now_ms,
+            rows=rows,
             features=asked.features[0, :size].copy(),
             context=asked.contexts[0].copy(),
-            others=np.zeros(0, np.int32),
+            others=self._others(rows, length - size),
         )
 
     def top(self, query: Query, length: int, scores: Scores) -> list[Scored]:
-        """Return the best `length` candidates, best first; exact ties are ordered by the items' keys."""
+        """Return the best `length` candidates, best first; exact ties are ordered by the items' keys.
+
+        Those that the second stage did not look at come last, by the first stage, and without reasons.
+        """
         if not len(query.rows):
             return []
         values = scores(query.features, query.context)  # [n]
-        order = np.lexsort((self._catalog.keys[query.rows], -values))
-        return [Scored(int(query.rows[place]), float(values[place]), []) for place in order[:length]]
+        order = np.lexsort((self._catalog.keys[query.rows], -values))[:length]
+        rows, features = query.rows[order], query.features[order]
+        reasons = explain(
+            self._counts.tables,
+            self._catalog,
+            query.history,
+            query.now_ms,
+            rows,
+            features,
+            query.context,
+            scores,
+        )
+        scored = zip(rows.tolist(), values[order].tolist(), reasons, strict=True)
+        listed = [Scored(row, value, why) for row, value, why in scored]
+        lowest = listed[-1].score
+        rest = query.others[: max(0, length - len(listed))].tolist()
+        return [*listed, *(Scored(row, lowest - place, []) for place, row in enumerate(rest, 1))]
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return a copy of what was learned."""
@@ -130,12 +165,25 @@ class Ranker:
             Limits(effort.history, effort.candidates, effort.leaders, min(effort.kept, KEPT)),
             target,
             weight,
+            self._scoring,
             self.weights,
             self.squares,
             *(waiting.rows, waiting.features, waiting.contexts),
             *(waiting.sizes, waiting.targets, waiting.first_ranks),
             slot,
         )
+
+    def _others(self, rows: RowArray, count: int) -> RowArray:
+        """Return the best candidates of the query just asked that are not among int32[n] rows."""
+        if count <= 0:
+            return np.zeros(0, np.int32)
+        size = int(self._scratch.state[STATE_SIZE])
+        candidates, scores = self._scratch.rows[:size], self._scratch.scores[:size]
+        left = ~np.isin(candidates, rows)
+        candidates, scores = candidates[left], scores[left]
+        order = np.lexsort((self._catalog.keys[candidates], -scores))
+        others: RowArray = candidates[order[:count]]
+        return others
 
     def _reserve(self, rows: int, exclusions: int) -> None:
         """Make room to work for as many items as are counted, and for as many exclusions."""
@@ -147,23 +195,24 @@ class Ranker:
 
 @compiled
 def _ask(
-    tables: Any,
-    scratch: Any,
-    banned: Any,
-    items: Any,
-    history: Any,
+    tables: Tables,
+    scratch: Scratch,
+    banned: Banned,
+    items: Items,
+    history: History,
     now_ms: int,
-    limits: Any,
+    limits: Limits,
     target: int,
     weight: float,
-    weights: Any,
-    squares: Any,
-    rows: Any,
-    features: Any,
-    contexts: Any,
-    sizes: Any,
-    targets: Any,
-    first_ranks: Any,
+    scoring: Doubles,
+    weights: Doubles,
+    squares: Doubles,
+    rows: Rows,
+    features: Floats,
+    contexts: Floats,
+    sizes: Rows,
+    targets: Rows,
+    first_ranks: Rows,
     slot: int,
 ) -> None:
     """Work out a query into a slot; learn from it, with this sample weight, if there is a target."""
@@ -173,7 +222,7 @@ def _ask(
     gather(tables, scratch, banned, items, history, now_ms, limits)
     describe(tables, scratch, history, now_ms)
     describe_moment(tables, history, now_ms, contexts[slot])
-    score(scratch, weights)
+    score(scratch, scoring)
     goal = place_of(scratch, target) if target >= 0 else -1
     sizes[slot], targets[slot] = keep_best(scratch, goal, limits.kept, rows[slot], features[slot])
     first_ranks[slot] = rank(scratch, goal) if goal >= 0 else 0

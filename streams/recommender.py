@@ -21,7 +21,6 @@ from models.ranking import Ranker, Scored
 from state.overlay import Overlay, User
 from streams.events import (
     ACTIONS,
-    ActionName,
     Interaction,
     ItemListed,
     RecommendationList,
@@ -29,7 +28,9 @@ from streams.events import (
     Refused,
 )
 from streams.examples import Examples, ExamplesRecorder
+from streams.past import Past
 from streams.settings import Settings
+from streams.testing import Test, Tester
 
 SCORER = "freshet"
 OnRank = Callable[[int, str, int | None], None]  # number of the event, scorer, rank
@@ -79,7 +80,7 @@ class Recommender:
         self.counts = Counts(self.catalog)
         self.ranker = Ranker(self.catalog, self.counts)
         self.learner = Learner(device=settings.device, seed=settings.seed)
-        self.baselines = Baselines(self.catalog, self.counts)
+        self.tester = Tester(self.ranker, self.learner, Baselines(self.catalog, self.counts), self._score)
         self.prequential = {scorer: Prequential() for scorer in (SCORER, *BASELINES)}
         self.on_rank: OnRank | None = None
         self.events = 0  # interactions that taught something, the number of the next one
@@ -103,7 +104,7 @@ class Recommender:
 
         `recorder` takes down what every event teaches, for the other workers.
         """
-        step = Step()
+        step, instant = Step(), list[tuple[_Event, User]]()
         overlay.load(line.user_id for record in records for line in record.interactions)
         for record in records:
             try:
@@ -117,7 +118,11 @@ class Recommender:
                 self.marks[mark] = record.offset + 1  # before: what fails in its midst is not taught twice
             for line, (row, interaction) in enumerate(zip(rows, record.interactions, strict=True)):
                 event = _Event(record, line, interaction, row, is_taught)
-                self._apply(event, overlay.user(interaction.user_id), step, recorder)
+                if not (instant and self._are_tied(instant[-1][0], event)):
+                    self._apply_instant(instant, step, recorder)
+                    instant = []
+                instant.append((event, overlay.user(interaction.user_id)))
+        self._apply_instant(instant, step, recorder)
         for number, rank in self.learner.scored():
             self._score(number, SCORER, rank)
         return step
@@ -132,9 +137,9 @@ class Recommender:
         lists = []
         for user in users:
             now_ms = max(user.state.newest_time_ms, self.stream_time_ms.get(partition, 0))
-            query = self.ranker.query(self._history(user), now_ms)
-            scored_items = self.ranker.top(query, self.settings.list_length, self.learner.scores)
-            items = [self._item(scored) for scored in scored_items]
+            length = self.settings.list_length
+            query = self.ranker.query(self._history(user), now_ms, length)
+            items = [self._item(scored) for scored in self.ranker.top(query, length, self.learner.scores)]
             lists.append(
                 RecommendationList(
                     user_id=user.user_id,
@@ -154,12 +159,13 @@ class Recommender:
         """
         counted = 0
         before = {topic: self.marks.get((topic, examples.partition), 0) for topic in examples.spans}
+        pasts = [Past(self.catalog, history) for history in examples.histories]
         for event in examples.events:
+            row = self.catalog.reserve_key(event.item_key)
             if event.offset >= before[event.topic]:
-                row = self.catalog.reserve_key(event.item_key)
-                self.counts.count(row, weight=self._weight(ACTIONS[event.action], event.topic))
-                self.baselines.learn(row)
+                self.counts.count(pasts[event.user].history(), row, event.time_ms, event.is_late)
                 counted += 1
+            pasts[event.user].add(row, event.action, event.time_ms)
         for topic, (_, end) in examples.spans.items():
             self.marks[topic, examples.partition] = max(before[topic], end)
         return counted, counted if examples.worker_id == self.worker_id else 0
@@ -190,6 +196,32 @@ class Recommender:
     def _admit(self, interaction: Interaction) -> int:
         return self.catalog.admit(interaction.item_id)
 
+    def _are_tied(self, event: _Event, other: _Event) -> bool:
+        """Whether two events in a row are to be scored before either is learned."""
+        return self.settings.batch_ties and event.interaction.timestamp_ms == other.interaction.timestamp_ms
+
+    def _apply_instant(
+        self, instant: Sequence[tuple[_Event, User]], step: Step, recorder: ExamplesRecorder | None
+    ) -> None:
+        """Test the events, all of them before any is applied, then apply them in order."""
+        tests = []
+        for event, user in instant:
+            if not event.is_taught:
+                test = self._test(event, user, self.events)
+                tests += [] if test is None else [test]
+                self.events += 1
+        self.tester.test(tests)
+        for event, user in instant:
+            self._apply(event, user, step, recorder)
+
+    def _test(self, event: _Event, user: User, ticket: int) -> Test | None:
+        """Return what to test by an event, None if it is late or may not be recommended."""
+        interaction, row = event.interaction, event.row
+        if interaction.timestamp_ms < user.state.newest_time_ms or self._is_excluded(user, row):
+            return None
+        weight = self.ranker.weigh(self.settings.weight_of(interaction.action, event.record.topic))
+        return Test(self._history(user), row, interaction.timestamp_ms, weight, ticket)
+
     def _apply(self, event: _Event, user: User, step: Step, recorder: ExamplesRecorder | None) -> None:
         record, interaction, row = event.record, event.interaction, event.row
         key, action = self.catalog.key(row), ACTION_CODES[interaction.action]
@@ -197,7 +229,7 @@ class Recommender:
             recorder.add(user, record.topic, record.offset, key, action, interaction.timestamp_ms)
         is_late = interaction.timestamp_ms < user.state.newest_time_ms
         if not event.is_taught:
-            self._learn(record, interaction, row, user, is_late)
+            self.counts.count(self._history(user), row, interaction.timestamp_ms, is_late)
         user.state.insert(
             item_key=key,
             action_code=action,
@@ -220,19 +252,6 @@ class Recommender:
         if is_late:
             step.late[record.topic] = step.late.get(record.topic, 0) + 1
 
-    def _learn(self, record: Record, interaction: Interaction, row: int, user: User, is_late: bool) -> None:
-        """Test, then learn. A late event says what is popular, but nothing of what comes next."""
-        history = self._history(user)
-        if not is_late and not self._is_excluded(user, row):
-            weight = self.ranker.weigh(self.settings.weight_of(interaction.action, record.topic))
-            waiting, slot = self.learner.waiting, self.learner.next_slot
-            self.ranker.test(history, interaction.timestamp_ms, row, weight, waiting, slot)
-            self.learner.observe(weight, self.events)
-            for scorer, rank in zip(BASELINES, self.baselines.test(history, row), strict=True):
-                self._score(self.events, scorer, rank)
-        self.events += 1
-        self.counts.count(history, row, interaction.timestamp_ms, is_late)
-
     def _history(self, user: User) -> History:
         state = user.state
         return History(
@@ -249,10 +268,6 @@ class Recommender:
         self.prequential[scorer].add(rank)
         if self.on_rank is not None:
             self.on_rank(event, scorer, rank)
-
-    def _weight(self, action: ActionName, topic: str) -> float:
-        """Return what an event counts; 1 for one of a topic that is not configured any more."""
-        return self.settings.weight_of(action, topic) if topic in self.settings.sources else 1.0
 
     def _item(self, scored: Scored) -> RecommendedItem:
         item_id = self.catalog.item_id(scored.row)

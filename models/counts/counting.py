@@ -1,9 +1,8 @@
 """What one event teaches the counters."""
 
-from typing import Any
-
 import numpy as np
 
+from models.arrays import Rows, Times
 from models.compiled import compiled
 from models.counts.layout import (
     BACKWARD,
@@ -24,6 +23,7 @@ from models.counts.layout import (
     REPEATED,
     TOGETHER,
     USED,
+    Tables,
     advance,
     gap_bucket,
     length_bucket,
@@ -31,12 +31,13 @@ from models.counts.layout import (
 )
 from models.counts.neighbours import pair
 from models.counts.popularity import count_popularity
+from models.history import comes_again
 
 _POSITION_DECAY = (0.85 ** np.arange(LOOK_BACK)).astype(np.float32)
 
 
 @compiled
-def count_event(tables: Any, rows: Any, times_ms: Any, row: int, time_ms: int, is_late: bool) -> None:
+def count_event(tables: Tables, rows: Rows, times_ms: Times, row: int, time_ms: int, is_late: bool) -> None:
     """Count an event of an item after a history, oldest first.
 
     A late event says what is popular, and nothing of what follows what.
@@ -49,7 +50,7 @@ def count_event(tables: Any, rows: Any, times_ms: Any, row: int, time_ms: int, i
 
 
 @compiled
-def _count_item(tables: Any, rows: Any, times_ms: Any, row: int, time_ms: int) -> None:
+def _count_item(tables: Tables, rows: Rows, times_ms: Times, row: int, time_ms: int) -> None:
     facts, length = tables.facts, len(rows)
     settle(tables, row)
     gap = gap_bucket(time_ms - times_ms[length - 1]) if length else GAPS
@@ -66,12 +67,12 @@ def _count_item(tables: Any, rows: Any, times_ms: Any, row: int, time_ms: int) -
 
 
 @compiled
-def _count_pairs(tables: Any, rows: Any, times_ms: Any, row: int, time_ms: int) -> None:
+def _count_pairs(tables: Tables, rows: Rows, times_ms: Times, row: int, time_ms: int) -> None:
     length = len(rows)
     for position in range(length):
         place = length - 1 - position
         other = rows[place]
-        if other >= 0 and other != row and not _is_later(rows, place):
+        if other >= 0 and other != row and not comes_again(rows, place):
             gap = gap_bucket(time_ms - times_ms[place])
             _count_pair(tables, other, row, gap, position)
     if length and rows[length - 1] >= 0:
@@ -84,16 +85,7 @@ def _count_pairs(tables: Any, rows: Any, times_ms: Any, row: int, time_ms: int) 
 
 
 @compiled
-def _is_later(rows: Any, place: int) -> bool:
-    """Return whether the item at a place comes again behind it."""
-    for later in range(place + 1, len(rows)):
-        if rows[later] == rows[place]:
-            return True
-    return False
-
-
-@compiled
-def _count_pair(tables: Any, other: int, row: int, gap: int, position: int) -> None:
+def _count_pair(tables: Tables, other: int, row: int, gap: int, position: int) -> None:
     """Count that `row` came after `other`, this many events later."""
     pairs, one = tables.pairs, np.float32(1.0)
     weight = _POSITION_DECAY[position]

@@ -1,13 +1,13 @@
 """The arrays that the counters are: what stands in which column, and how values decay without being touched.
 
 Whatever halves every h events is kept in units that grow: an event now adds `units[h]`, which doubles every h
-events, so that nothing older has to be rescaled. When the unit passes 2^40, an epoch ends: the unit is divided
-by 2^40, and what was written in the epoch before counts 2^-40 of what stands there, what is older nothing. So
-the cost of an event depends neither on the size of the catalogue nor on the age of the stream.
+events, so that nothing older has to be rescaled. When the unit passes 2^40, an epoch ends: the unit is
+divided by 2^40, and what was written in the epoch before counts 2^-40 of what stands there, what is older
+nothing. So the cost of an event depends neither on the size of the catalogue nor on the age of the stream.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,7 +122,7 @@ def length_bucket(length: int) -> int:
 
 
 @compiled
-def scale(tables: Any, half_life: int, last: int) -> Any:
+def scale(tables: Tables, half_life: int, last: int) -> np.float32:
     """Return what a value at a half-life counts that was written last at event `last`, float32."""
     if last >= tables.clock[STARTS + half_life]:
         return np.float32(1.0)
@@ -132,7 +132,7 @@ def scale(tables: Any, half_life: int, last: int) -> Any:
 
 
 @compiled
-def settle(tables: Any, row: int) -> None:
+def settle(tables: Tables, row: int) -> None:
     """Bring what decays of an item into the units of now, before something is added."""
     values, last = tables.values, tables.facts[row, LAST]
     for half_life in range(DECAYED):
@@ -145,7 +145,7 @@ def settle(tables: Any, row: int) -> None:
 
 
 @compiled
-def advance(tables: Any) -> None:
+def advance(tables: Tables) -> None:
     """Let an event pass: units grow, and epochs end."""
     clock, units = tables.clock, tables.units
     clock[NOW] += 1

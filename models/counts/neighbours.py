@@ -1,11 +1,9 @@
 """Who goes with whom: of every item its strongest neighbours, in rows of one pool.
 
 A row holds up to MOST neighbours; when it is full, it is cut to the KEPT_NEIGHBOURS that have been strongest
-lately. Rows lie in blocks of 8, 16, ... 256 slots; a block that a row has grown out of is used again. When the
-pool is used up, the neighbours of items that did not occur for long are forgotten.
+lately. Rows lie in blocks of 8, 16, ... 256 slots; a block that a row has grown out of is used again. When
+the pool is used up, the neighbours of items that did not occur for long are forgotten.
 """
-
-from typing import Any
 
 import numpy as np
 
@@ -22,6 +20,7 @@ from models.counts.layout import (
     POOL_USED,
     SIZE,
     USED,
+    Tables,
 )
 from models.counts.popularity import find
 
@@ -34,7 +33,7 @@ _SWEPT = 64  # rows that the sweep looks at, at most, when blocks run out
 
 
 @compiled
-def lasting_scale(tables: Any, row: int) -> Any:
+def lasting_scale(tables: Tables, row: int) -> np.float32:
     """Return what the lasting weights of an item's neighbours count now, float32."""
     behind = tables.clock[LASTING_EPOCH] - tables.facts[row, EPOCH]
     if behind == 0:
@@ -43,7 +42,7 @@ def lasting_scale(tables: Any, row: int) -> Any:
 
 
 @compiled
-def pair(tables: Any, row: int, other: int) -> int:
+def pair(tables: Tables, row: int, other: int) -> int:
     """Return the slot of a neighbour of an item, made if it had none; -1 if there is no room at all."""
     facts = tables.facts
     if facts[row, EPOCH] != tables.clock[LASTING_EPOCH]:
@@ -66,7 +65,7 @@ def pair(tables: Any, row: int, other: int) -> int:
 
 
 @compiled
-def _settle_pairs(tables: Any, row: int) -> None:
+def _settle_pairs(tables: Tables, row: int) -> None:
     """Bring the lasting weights of a row into the units of now."""
     factor, offset = lasting_scale(tables, row), tables.facts[row, OFFSET]
     for slot in range(offset, offset + tables.facts[row, SIZE]):
@@ -75,7 +74,7 @@ def _settle_pairs(tables: Any, row: int) -> None:
 
 
 @compiled
-def _enlarge(tables: Any, row: int) -> bool:
+def _enlarge(tables: Tables, row: int) -> bool:
     """Move a row into a block of twice the size; return whether there was one."""
     facts, neighbours, pairs = tables.facts, tables.neighbours, tables.pairs
     capacity = max(_SMALLEST, 2 * facts[row, CAPACITY])
@@ -105,7 +104,7 @@ def _size_class(capacity: int) -> int:
 
 
 @compiled
-def _take(tables: Any, capacity: int) -> int:
+def _take(tables: Tables, capacity: int) -> int:
     """Return the first slot of a block of this size, -1 if there is none."""
     clock = tables.clock
     head = FREE + _size_class(capacity)
@@ -120,7 +119,7 @@ def _take(tables: Any, capacity: int) -> int:
 
 
 @compiled
-def _give_back(tables: Any, row: int) -> None:
+def _give_back(tables: Tables, row: int) -> None:
     """Put a row's block, if it has one, in front of the free ones of its size; each names the next."""
     facts, clock = tables.facts, tables.clock
     if facts[row, CAPACITY] == 0:
@@ -131,7 +130,7 @@ def _give_back(tables: Any, row: int) -> None:
 
 
 @compiled
-def _sweep(tables: Any, spared: int) -> None:
+def _sweep(tables: Tables, spared: int) -> None:
     """Free the neighbours of some items that did not occur since the sweep last came by (Corbato's clock)."""
     clock, facts = tables.clock, tables.facts
     rows = facts.shape[0]
@@ -144,7 +143,7 @@ def _sweep(tables: Any, spared: int) -> None:
 
 
 @compiled
-def _release(tables: Any, row: int) -> None:
+def _release(tables: Tables, row: int) -> None:
     """Forget the neighbours of an item."""
     _give_back(tables, row)
     tables.facts[row, OFFSET] = 0
@@ -153,7 +152,7 @@ def _release(tables: Any, row: int) -> None:
 
 
 @compiled
-def _keep(tables: Any, row: int, kept: int) -> None:
+def _keep(tables: Tables, row: int, kept: int) -> None:
     """Keep the neighbours with the largest lasting weights, in their order.
 
     The smallest weight kept is found by bisection, because counting is done many at a time.
@@ -186,5 +185,3 @@ def _keep(tables: Any, row: int, kept: int) -> None:
                 pairs[offset + written, column] = pairs[offset + place, column]
             written += 1
     facts[row, SIZE] = written
-
-

@@ -4,10 +4,9 @@ Decay lowers all counts alike, so it never reorders items that did not occur: a 
 when the item just counted rises in it, or enters it.
 """
 
-from typing import Any
-
 import numpy as np
 
+from models.arrays import Rows
 from models.compiled import compiled
 from models.counts.layout import (
     BY_GAP,
@@ -18,6 +17,7 @@ from models.counts.layout import (
     LASTING,
     LEADERS,
     POPULARITY,
+    Tables,
     scale,
 )
 
@@ -26,13 +26,14 @@ _SLOW = 4  # the half-life of popularity by gap and by length
 
 
 @compiled
-def popularity(tables: Any, row: int, half_life: int, last: int) -> Any:
+def popularity(tables: Tables, row: int, half_life: int, last: int) -> np.float32:
     """Return an item's count at a half-life, in units of now, float32; `last` is its last event."""
-    return tables.values[row, POPULARITY + half_life] * scale(tables, half_life, last)
+    value: np.float32 = tables.values[row, POPULARITY + half_life] * scale(tables, half_life, last)
+    return value
 
 
 @compiled
-def find(row_ids: Any, size: int, row: int) -> int:
+def find(row_ids: Rows, size: int, row: int) -> int:
     """Return the place of an item among the first `size` of int32[n], -1 if it is not there."""
     found, wanted = np.int32(-1), np.int32(row)
     for place in range(size):  # without a branch, so that it is done many at a time
@@ -41,7 +42,7 @@ def find(row_ids: Any, size: int, row: int) -> int:
 
 
 @compiled
-def count_popularity(tables: Any, row: int, gap: int, length: int) -> None:
+def count_popularity(tables: Tables, row: int, gap: int, length: int) -> None:
     """Count one event of an item whose values are settled."""
     values, units = tables.values, tables.units
     for half_life in range(len(HALF_LIVES)):
@@ -56,7 +57,7 @@ def count_popularity(tables: Any, row: int, gap: int, length: int) -> None:
 
 
 @compiled
-def _rise(tables: Any, half_life: int, row: int) -> None:
+def _rise(tables: Tables, half_life: int, row: int) -> None:
     """Put an item that was just counted into its place among the leaders."""
     rows, values = tables.leaders[half_life], tables.leader_values[half_life]
     size, depth = tables.clock[LEADERS + half_life], _DEPTHS[half_life]
