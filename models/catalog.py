@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,15 @@ class KeyCollision(ValueError):  # noqa: N818 - named by what happened, as it is
 def item_key(item_id: str) -> int:
     """Return the 64-bit key of an item, unsigned: the same in every process, so that histories can move."""
     return int.from_bytes(blake2b(item_id.encode(), digest_size=8).digest(), "little")
+
+
+class Items(NamedTuple):
+    """What a query has to know of every item, and whether there is any reason to look."""
+
+    fingerprints: FingerprintArray  # uint32[R]
+    hidden: NDArray[np.bool_]  # [R]: may not be recommended
+    has_hidden: bool
+    has_exclusions: bool
 
 
 class Catalog:
@@ -53,6 +62,11 @@ class Catalog:
     def fingerprints(self) -> FingerprintArray:
         """Return uint32[len], a view: the low 32 bits of every row's key."""
         return self._fingerprints[: len(self._ids)]
+
+    def items(self, has_exclusions: bool) -> Items:
+        """Return every row's fingerprint and whether it is hidden, for a query with exclusions or without."""
+        has_hidden = bool(self._removed) or self._nameless > 0
+        return Items(self._fingerprints, self._hidden, has_hidden, has_exclusions)
 
     def admit(self, item_id: str) -> int:
         """Return the row of an item, a new one if it was unknown; raises KeyCollision."""

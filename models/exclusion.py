@@ -1,34 +1,52 @@
-"""Which rows a user must not be shown, told from fingerprints at a cost that has no sorting in it."""
+"""What must not be recommended to a user, told from fingerprints: a hash table, made anew for each query."""
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.catalog import Catalog, FingerprintArray, RowArray
+from models.compiled import compiled
 
-_SLOTS = 1 << 16
-_SLOT_MASK = np.uint32(_SLOTS - 1)
+_SMALLEST = 1024
 
 
-class ExclusionFilter:
-    """Looks rows up among excluded fingerprints; items of one fingerprint, 1 pair in 2^32, go together."""
+class Banned(NamedTuple):
+    """Excluded fingerprints by hash, and for every slot the query that wrote it."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
-        # The last question whose fingerprint fell into a slot; never cleared, as answers are checked.
-        self._asked = np.zeros(_SLOTS, np.int32)
+    table: NDArray[np.uint32]  # [T], a power of two, at least four times as many as are excluded
+    queries: NDArray[np.int64]  # [T]
+    query: NDArray[np.int64]  # [1], the number of the query
 
-    def is_excluded(self, rows: RowArray, excluded: FingerprintArray) -> NDArray[np.bool_]:
-        """Return bool[n]: whether each of int32[n] rows is among uint32[k] excluded fingerprints."""
-        count = len(excluded)
-        if not count:
-            return np.zeros(len(rows), np.bool_)
-        slots = excluded & _SLOT_MASK
-        numbers = np.arange(count, dtype=np.int32)
-        self._asked[slots] = numbers
-        fingerprints = self._catalog.fingerprints[rows]
-        found = np.minimum(self._asked[fingerprints & _SLOT_MASK], count - 1)
-        mask: NDArray[np.bool_] = excluded[found] == fingerprints
-        displaced = excluded[self._asked[slots] != numbers]  # those that share a slot with a later one
-        for fingerprint in displaced.tolist():
-            mask |= fingerprints == fingerprint
-        return mask
+
+def empty_banned(exclusions: int) -> Banned:
+    """Return a table for up to this many exclusions."""
+    slots = _SMALLEST
+    while slots < 4 * exclusions:
+        slots *= 2
+    return Banned(np.zeros(slots, np.uint32), np.zeros(slots, np.int64), np.zeros(1, np.int64))
+
+
+@compiled
+def ban(banned: Banned, excluded: NDArray[np.uint32]) -> None:
+    """Forget what was excluded before, and exclude uint32[k] fingerprints."""
+    table, queries = banned.table, banned.queries
+    banned.query[0] += 1
+    query, mask = banned.query[0], table.size - 1
+    for fingerprint in excluded:
+        slot = fingerprint & mask
+        while queries[slot] == query and table[slot] != fingerprint:
+            slot = (slot + 1) & mask
+        table[slot] = fingerprint
+        queries[slot] = query
+
+
+@compiled
+def is_banned(banned: Banned, fingerprint: int) -> bool:
+    """Return whether a fingerprint is excluded; items of one fingerprint, 1 pair in 2^32, go together."""
+    table, mask = banned.table, banned.table.size - 1
+    slot = fingerprint & mask
+    while banned.queries[slot] == banned.query[0]:
+        if table[slot] == fingerprint:
+            return True
+        slot = (slot + 1) & mask
+    return False

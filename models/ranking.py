@@ -1,33 +1,44 @@
-"""Candidates from several sources, their features side by side, and the list the weights make of them."""
+"""Asks the counters for candidates and their features, ranks them, and says why."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from models.catalog import Catalog, RowArray
-from models.counts import Counts, FeatureArray
-from models.exclusion import ExclusionFilter
-from models.popularity import Popularity
-from models.repeats import Repeats
-from models.sources import Candidates, History, Source
+from models.arrays import Doubles, Floats, Rows
+from models.candidates import STATE_SIZE, Limits, Scratch, begin, empty_scratch, gather, place_of
+from models.catalog import Catalog, Items, RowArray
+from models.columns import FEATURES, KEPT
+from models.compiled import compiled
+from models.counts import Counts
+from models.counts.layout import Tables
+from models.effort import FULL
+from models.exclusion import Banned, ban, empty_banned
+from models.features import describe, describe_moment
+from models.first_stage import FIRST_SQUARES, keep_best, learn, rank, score
+from models.history import History
+from models.reasons import FeatureArray, Scores, explain
+from models.waiting import Waiting
 
 __all__ = ["History", "Query", "Ranker", "Scored"]
 
-_FIRST_CAPACITY = 1024
-REASONS = 2
+_FIRST_ROWS = 1024
+_FIRST_EXCLUSIONS = 256
+_WEIGHT_MOVES = 0.01
 
 
 @dataclass(slots=True)
 class Query:
-    """One moment of one user: the allowed candidates and what is known of each."""
+    """One moment of one user: the candidates that reach the second stage, and what is known of each."""
 
-    rows: RowArray  # int32[C], each once
-    features: FeatureArray  # float32[C, F], stored feature by feature
-
-    def place(self, row: int) -> int | None:
-        """Return where a row is among the candidates, None where it is not."""
-        places = np.flatnonzero(self.rows == row)
-        return int(places[0]) if len(places) else None
+    history: History
+    now_ms: int
+    rows: RowArray  # int32[n], each once
+    features: FeatureArray  # float32[n, F]
+    context: FeatureArray  # float32[Q]
+    others: RowArray  # int32[m], the candidates that do not, best first
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,87 +51,180 @@ class Scored:
 
 
 class Ranker:
-    """Asks every source for candidates and features; scores them with the weights that the learner sets."""
+    """The candidates and the first stage; the second is the learner's, given to the call that needs it."""
 
     def __init__(self, catalog: Catalog, counts: Counts) -> None:
-        sources: tuple[Source, ...] = (Popularity(counts), Repeats())
         self._catalog = catalog
         self._counts = counts
-        self._sources = sources
-        self.features = tuple(feature for source in sources for feature in source.features)
-        self.weights: FeatureArray = np.array([f.initial_weight for f in self.features], np.float32)
-        self._places = np.zeros(_FIRST_CAPACITY, np.int32)
-        self._exclusions = ExclusionFilter(catalog)
+        self._scratch: Scratch = empty_scratch(_FIRST_ROWS)
+        self._banned: Banned = empty_banned(_FIRST_EXCLUSIONS)
+        self._asked = Waiting(1)
+        self.effort = FULL
+        self.weights = np.array([feature.initial_weight for feature in FEATURES], np.float64)
+        self.squares = np.full(len(FEATURES), FIRST_SQUARES)
+        self._scoring = self.weights  # other than `weights` only while an instant is tested
+        self._mean_weight = np.zeros(1)  # 0: no event was weighed
 
-    def query(self, history: History, now_ms: int) -> Query:
-        """Return the allowed candidates of a user and their features, as of now; asking changes nothing."""
-        self._counts.reserve(len(self._catalog))
-        rows = self._distinct(np.concatenate([s.candidates(history) for s in self._sources]))
-        rows = self._catalog.recommendable(rows)
-        if len(history.excluded):
-            rows = rows[~self._exclusions.is_excluded(rows, history.excluded)]
-        self._places[rows] = np.arange(len(rows), dtype=np.int32)
-        candidates = Candidates(rows, self._places)
-        features = np.zeros((len(self.features), len(rows)), np.float32)  # [F, C]
-        start = 0
-        for source in self._sources:
-            end = start + len(source.features)
-            source.describe(candidates, history, now_ms, features[start:end])
-            start = end
-        return Query(rows, features.T)  # [C, F]
+    def weigh(self, weight: float) -> float:
+        """Return an event's weight as a share of the mean of late: only differences in weight count."""
+        mean = self._mean_weight[0] or weight
+        self._mean_weight[0] = mean + _WEIGHT_MOVES * (weight - mean)
+        return float(weight / mean)
 
-    def scores(self, query: Query) -> FeatureArray:
-        """Return float32[C], the sum over the features of weight times value, added up in their order.
+    def begin_instant(self) -> None:
+        """From now on score by the weights of now, whatever is learned."""
+        self._scoring = self.weights.copy()
 
-        The same additions in the same order as the learner's, so that a list and a test rank never disagree.
+    def end_instant(self) -> None:
+        """Score by the weights as they are again."""
+        self._scoring = self.weights
+
+    def test(
+        self, history: History, now_ms: int, target_row: int, weight: float, waiting: Waiting, slot: int
+    ) -> None:
+        """Ask what could be next just before an event, write it into a slot, and let the first stage learn.
+
+        `weight` is the event's sample weight, about 1.
         """
-        products = query.features.T * self.weights[:, None]  # [F, C]
-        total: FeatureArray = np.add.reduce(products, axis=0)  # [F, C] -> [C]
-        return total
+        self._ask(history, now_ms, waiting, slot, target_row, weight)
 
-    def top(self, query: Query, length: int) -> list[Scored]:
-        """Return the best `length` candidates, best first; exact ties are ordered by the items' keys."""
+    def query(self, history: History, now_ms: int, length: int = KEPT) -> Query:
+        """Return what could be next for a user, as of now; asking changes nothing.
+
+        `length` is that of the list that it is for: one longer than what the second stage looks at is filled
+        up with other candidates.
+        """
+        asked = self._asked
+        self._ask(history, now_ms, asked, 0, -1, 0.0)
+        size = int(asked.sizes[0])
+        rows = asked.rows[0, :size].copy()
+        return Query(
+            history=history,
+            now_ms=now_ms,
+            rows=rows,
+            features=asked.features[0, :size].copy(),
+            context=asked.contexts[0].copy(),
+            others=self._others(rows, length - size),
+        )
+
+    def top(self, query: Query, length: int, scores: Scores) -> list[Scored]:
+        """Return the best `length` candidates, best first; exact ties are ordered by the items' keys.
+
+        Those that the second stage did not look at come last, by the first stage, and without reasons.
+        """
         if not len(query.rows):
             return []
-        scores = self.scores(query)
-        if length < len(scores):
-            worst = np.partition(scores, len(scores) - length)[len(scores) - length]
-            kept = np.flatnonzero(scores >= worst)
-        else:
-            kept = np.arange(len(scores))
-        order = np.lexsort((self._catalog.keys[query.rows[kept]], -scores[kept]))
-        best = kept[order[:length]]
-        # What each feature gave an item beyond what it gave the average candidate.
-        gains = (query.features[best] - query.features.mean(axis=0)) * self.weights  # [length, F]
-        return [
-            Scored(
-                int(query.rows[place]),
-                float(scores[place]),
-                self._reasons(query, int(place), gains[position]),
-            )
-            for position, place in enumerate(best)
-        ]
+        values = scores(query.features, query.context)  # [n]
+        order = np.lexsort((self._catalog.keys[query.rows], -values))[:length]
+        rows, features = query.rows[order], query.features[order]
+        reasons = explain(
+            self._counts.tables,
+            self._catalog,
+            query.history,
+            query.now_ms,
+            rows,
+            features,
+            query.context,
+            scores,
+        )
+        scored = zip(rows.tolist(), values[order].tolist(), reasons, strict=True)
+        listed = [Scored(row, value, why) for row, value, why in scored]
+        lowest = listed[-1].score
+        rest = query.others[: max(0, length - len(listed))].tolist()
+        return [*listed, *(Scored(row, lowest - place, []) for place, row in enumerate(rest, 1))]
 
-    def _reasons(self, query: Query, place: int, gains: FeatureArray) -> list[str]:
-        """Return the true reasons whose features lifted this candidate, the strongest first."""
-        true: set[str] = set()
-        start = 0
-        for source in self._sources:
-            end = start + len(source.features)
-            true |= source.claims(int(query.rows[place]), query.features[place, start:end])
-            start = end
-        lifts: dict[str, float] = {}
-        for feature, gain in zip(self.features, gains.tolist(), strict=True):
-            if feature.reason in true:
-                lifts[feature.reason] = lifts.get(feature.reason, 0.0) + gain
-        lifted = [reason for reason, gain in lifts.items() if gain > 0]
-        return sorted(lifted, key=lambda reason: -lifts[reason])[:REASONS]
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Return a copy of what was learned."""
+        return {
+            "weights": self.weights.copy(),
+            "squares": self.squares.copy(),
+            "mean_weight": self._mean_weight.copy(),
+        }
 
-    def _distinct(self, rows: RowArray) -> RowArray:
-        """Return every row once: where one comes twice, the last."""
-        while len(self._places) < len(self._catalog):
-            self._places = np.concatenate([self._places, np.zeros_like(self._places)])
-        order = np.arange(len(rows), dtype=np.int32)
-        self._places[rows] = order
-        distinct: RowArray = rows[self._places[rows] == order]
-        return distinct
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Become what the snapshot was of; raises ValueError for one of other features."""
+        if arrays["weights"].shape != self.weights.shape:
+            raise ValueError(f"{len(arrays['weights'])} weights, expected {len(self.weights)}")
+        self.weights[:] = arrays["weights"]
+        self.squares[:] = arrays["squares"]
+        self._mean_weight[:] = arrays["mean_weight"]
+
+    def _ask(
+        self, history: History, now_ms: int, waiting: Waiting, slot: int, target: int, weight: float
+    ) -> None:
+        self._counts.reserve()
+        self._reserve(len(self._counts.tables.facts), len(history.excluded))
+        effort, catalog = self.effort, self._catalog
+        _ask(
+            self._counts.tables,
+            self._scratch,
+            self._banned,
+            catalog.items(len(history.excluded) > 0),
+            history,
+            now_ms,
+            Limits(effort.history, effort.candidates, effort.leaders, min(effort.kept, KEPT)),
+            target,
+            weight,
+            self._scoring,
+            self.weights,
+            self.squares,
+            *(waiting.rows, waiting.features, waiting.contexts),
+            *(waiting.sizes, waiting.targets, waiting.first_ranks),
+            slot,
+        )
+
+    def _others(self, rows: RowArray, count: int) -> RowArray:
+        """Return the best candidates of the query just asked that are not among int32[n] rows."""
+        if count <= 0:
+            return np.zeros(0, np.int32)
+        size = int(self._scratch.state[STATE_SIZE])
+        candidates, scores = self._scratch.rows[:size], self._scratch.scores[:size]
+        left = ~np.isin(candidates, rows)
+        candidates, scores = candidates[left], scores[left]
+        order = np.lexsort((self._catalog.keys[candidates], -scores))
+        others: RowArray = candidates[order[:count]]
+        return others
+
+    def _reserve(self, rows: int, exclusions: int) -> None:
+        """Make room to work for as many items as are counted, and for as many exclusions."""
+        if rows > len(self._scratch.marks):
+            self._scratch = empty_scratch(rows)
+        if 4 * exclusions > len(self._banned.table):
+            self._banned = empty_banned(exclusions)
+
+
+@compiled
+def _ask(
+    tables: Tables,
+    scratch: Scratch,
+    banned: Banned,
+    items: Items,
+    history: History,
+    now_ms: int,
+    limits: Limits,
+    target: int,
+    weight: float,
+    scoring: Doubles,
+    weights: Doubles,
+    squares: Doubles,
+    rows: Rows,
+    features: Floats,
+    contexts: Floats,
+    sizes: Rows,
+    targets: Rows,
+    first_ranks: Rows,
+    slot: int,
+) -> None:
+    """Work out a query into a slot; learn from it, with this sample weight, if there is a target."""
+    begin(scratch)
+    if items.has_exclusions:
+        ban(banned, history.excluded)
+    gather(tables, scratch, banned, items, history, now_ms, limits)
+    describe(tables, scratch, history, now_ms)
+    describe_moment(tables, history, now_ms, contexts[slot])
+    score(scratch, scoring)
+    goal = place_of(scratch, target) if target >= 0 else -1
+    sizes[slot], targets[slot] = keep_best(scratch, goal, limits.kept, rows[slot], features[slot])
+    first_ranks[slot] = rank(scratch, goal) if goal >= 0 else 0
+    if goal >= 0:
+        learn(scratch, goal, weight, weights, squares)

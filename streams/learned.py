@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.checkpoint import Arrays, Facts
+from models.columns import CONTEXT, FEATURES
 from streams.errors import ConfigurationError
 from streams.recommender import Recommender
 
+COLUMNS = [*(feature.name for feature in FEATURES), *CONTEXT]
 Parts = dict[str, Callable[[], Mapping[str, NDArray[Any]]]]
 
 
@@ -18,15 +20,15 @@ def snapshot(recommender: Recommender) -> tuple[Arrays, Facts]:
     """Return a copy of everything that was learned, and what it covers. Call it in the model's thread."""
     parts: Parts = {
         "catalog": recommender.catalog.snapshot,
-        "counts": lambda: recommender.counts.snapshot(len(recommender.catalog)),
-        "baselines": recommender.baselines.snapshot,
+        "counts": recommender.counts.snapshot,
+        "ranker": recommender.ranker.snapshot,
         "learner": recommender.learner.snapshot,
     }
     arrays = {f"{part}.{name}": array for part, take in parts.items() for name, array in take().items()}
     arrays["durable_ids"] = np.frombuffer(bytes(recommender.durable_ids), np.uint8)
     facts = {
         "group": recommender.settings.group,
-        "features": [feature.name for feature in recommender.ranker.features],
+        "columns": COLUMNS,
         "events": recommender.events,
         "model_version": recommender.model_version,
         "marks": [[topic, partition, at] for (topic, partition), at in recommender.marks.items()],
@@ -46,14 +48,14 @@ def restore(recommender: Recommender, arrays: Arrays, facts: Facts) -> None:
             f"the checkpoint is of group {facts['group']!r}, this worker of {recommender.settings.group!r}; "
             "its marks mean other records: `freshet reset`, or choose another data_directory"
         )
-    if facts["features"] != [feature.name for feature in recommender.ranker.features]:
+    if facts.get("columns") != COLUMNS:
         raise ConfigurationError(
             "the checkpoint was learned by another model than this version's; start anew with `freshet reset`"
         )
     part = _parts(arrays)
     recommender.catalog.restore(part["catalog"])
     recommender.counts.restore(part["counts"])
-    recommender.baselines.restore(part["baselines"])
+    recommender.ranker.restore(part["ranker"])
     recommender.learner.restore(part["learner"])
     recommender.durable_ids = bytearray(arrays["durable_ids"].tobytes())
     recommender.events = facts["events"]
@@ -68,12 +70,13 @@ def digests(recommender: Recommender) -> dict[str, str]:
     The counters' is the same for any two workers that counted the same events, in whatever order.
     """
     keys = recommender.catalog.keys
-    occurrences = recommender.counts.occurrences(len(keys))
+    occurrences = recommender.counts.occurrences()
     seen = np.flatnonzero(occurrences)
     order = seen[np.argsort(keys[seen])]
     counters = keys[order].astype("<u8").tobytes() + occurrences[order].astype("<i8").tobytes()
-    weights = recommender.ranker.weights.astype("<f4").tobytes()
-    return {"counters": _digest(counters), "weights": _digest(weights)}
+    weights = recommender.ranker.weights.astype("<f8").tobytes()
+    mixer = recommender.learner.weights().astype("<f4").tobytes()
+    return {"counters": _digest(counters), "weights": _digest(weights + mixer)}
 
 
 def _digest(data: bytes) -> str:

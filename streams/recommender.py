@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from models.baselines import Baselines
 from models.catalog import UNKNOWN, Catalog, KeyCollision, item_key
 from models.counts import Counts
+from models.history import History
 from models.learner import Learner
-from models.prequential import BASELINES, Baselines, Prequential
+from models.prequential import BASELINES, Prequential
 from models.ranking import Ranker, Scored
-from models.sources import History
 from state.overlay import Overlay, User
 from streams.events import (
     ACTIONS,
-    ActionName,
     Interaction,
     ItemListed,
     Line,
@@ -30,13 +30,15 @@ from streams.events import (
     Retraction,
 )
 from streams.examples import Examples, ExamplesRecorder, user_hash
+from streams.past import Past
 from streams.settings import Settings
+from streams.testing import Test, Tester
 
 SCORER = "freshet"
 OnRank = Callable[[int, str, int | None], None]  # number of the event, scorer, rank
 ACTION_CODES = {name: code for code, name in enumerate(ACTIONS)}
 log = logging.getLogger(__name__)
-_NOTHING = np.zeros(0, np.uint32)
+_NOTHING = np.frombuffer(b"", np.uint32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,10 @@ class Recommender:
         self.settings = settings
         self.worker_id = worker_id
         self.catalog = Catalog()
-        self.counts = Counts()
+        self.counts = Counts(self.catalog)
         self.ranker = Ranker(self.catalog, self.counts)
-        self.learner = Learner(self.ranker, device=settings.device, seed=settings.seed)
-        self.baselines = Baselines(self.catalog)
+        self.learner = Learner(device=settings.device, seed=settings.seed)
+        self.tester = Tester(self.ranker, self.learner, Baselines(self.catalog, self.counts), self._score)
         self.prequential = {scorer: Prequential() for scorer in (SCORER, *BASELINES)}
         self.on_rank: OnRank | None = None
         self.events = 0  # interactions that taught something, the number of the next one
@@ -106,7 +108,7 @@ class Recommender:
 
         `recorder` takes down what every event teaches, for the other workers.
         """
-        step = Step()
+        step, instant = Step(), list[tuple[_Event, User]]()
         overlay.load(line.user_id for record in records for line in record.interactions)
         for record in records:
             try:
@@ -121,13 +123,21 @@ class Recommender:
             for number, (row, line) in enumerate(zip(rows, record.interactions, strict=True)):
                 user = overlay.user(line.user_id)
                 if isinstance(line, Retraction):
+                    self._apply_instant(instant, step, recorder)
+                    instant = []
                     self._retract(record, line, user, step, recorder)
-                elif line.event_id is not None and user.state.has_event(
+                    continue
+                event = _Event(record, number, line, row, is_taught)
+                if not self._are_tied(instant, event):
+                    self._apply_instant(instant, step, recorder)
+                    instant = []
+                if line.event_id is not None and user.state.has_event(
                     line.event_id, record.topic, record.offset
                 ):
                     _pass_over(record, user, step)
                 else:
-                    self._apply(_Event(record, number, line, row, is_taught), user, step, recorder)
+                    instant.append((event, user))
+        self._apply_instant(instant, step, recorder)
         for number, rank in self.learner.scored():
             self._score(number, SCORER, rank)
         return step
@@ -142,8 +152,9 @@ class Recommender:
         lists = []
         for user in users:
             now_ms = max(user.state.newest_time_ms, self.stream_time_ms.get(partition, 0))
-            query = self.ranker.query(self._history(user), now_ms)
-            items = [self._item(scored) for scored in self.ranker.top(query, self.settings.list_length)]
+            length = self.settings.list_length
+            query = self.ranker.query(self._history(user), now_ms, length)
+            items = [self._item(scored) for scored in self.ranker.top(query, length, self.learner.scores)]
             lists.append(
                 RecommendationList(
                     user_id=user.user_id,
@@ -165,12 +176,13 @@ class Recommender:
         for erased in examples.erased:
             self.forget(erased)
         before = {topic: self.marks.get((topic, examples.partition), 0) for topic in examples.spans}
+        pasts = [Past(self.catalog, history) for history in examples.histories]
         for event in examples.events:
+            row = self.catalog.reserve_key(event.item_key)
             if event.offset >= before[event.topic]:
-                row = self.catalog.reserve_key(event.item_key)
-                self.counts.count(row, weight=self._weight(ACTIONS[event.action], event.topic))
-                self.baselines.learn(row)
+                self.counts.count(pasts[event.user].history(), row, event.time_ms, event.is_late)
                 counted += 1
+            pasts[event.user].add(row, event.action, event.time_ms)
         for topic, (_, end) in examples.spans.items():
             self.marks[topic, examples.partition] = max(before[topic], end)
         return counted, counted if examples.worker_id == self.worker_id else 0
@@ -225,6 +237,49 @@ class Recommender:
         outcome = (record.topic, "removed" if taken else "unmatched")
         step.retractions[outcome] = step.retractions.get(outcome, 0) + 1
 
+    def _are_tied(self, instant: Sequence[tuple[_Event, User]], event: _Event) -> bool:
+        """Whether an event is to be scored before those of an instant are learned.
+
+        What may be a repetition of one of them is not: it is recognised once that one is applied.
+        """
+        if not (instant and self.settings.batch_ties):
+            return False
+        last, line = instant[-1][0].interaction, event.interaction
+        return last.timestamp_ms == line.timestamp_ms and not (
+            line.event_id is not None
+            and any(
+                (other.interaction.user_id, other.interaction.event_id) == (line.user_id, line.event_id)
+                and other.record is not event.record
+                for other, _ in instant
+            )
+        )
+
+    def _apply_instant(
+        self, instant: Sequence[tuple[_Event, User]], step: Step, recorder: ExamplesRecorder | None
+    ) -> None:
+        """Test the events, all of them before any is applied, then apply them in order."""
+        tests = []
+        for event, user in instant:
+            if not event.is_taught:
+                test = self._test(event, user, self.events, recorder is not None)
+                tests += [] if test is None else [test]
+                self.events += 1
+        self.tester.test(tests)
+        for event, user in instant:
+            self._apply(event, user, step, recorder)
+
+    def _test(self, event: _Event, user: User, ticket: int, is_told: bool) -> Test | None:
+        """Return what to test by an event, None if it is late or may not be recommended.
+
+        Whose it is matters only where others are told of it: there its user may be erased.
+        """
+        interaction, row = event.interaction, event.row
+        if interaction.timestamp_ms < user.state.newest_time_ms or self._is_excluded(user, row):
+            return None
+        weight = self.ranker.weigh(self.settings.weight_of(interaction.action, event.record.topic))
+        whose = user_hash(self.settings.group, user.user_id) if is_told else 0
+        return Test(self._history(user), row, interaction.timestamp_ms, weight, ticket, whose)
+
     def _apply(self, event: _Event, user: User, step: Step, recorder: ExamplesRecorder | None) -> None:
         record, interaction, row = event.record, event.interaction, event.row
         key, action = self.catalog.key(row), ACTION_CODES[interaction.action]
@@ -232,7 +287,7 @@ class Recommender:
             recorder.add(user, record.topic, record.offset, key, action, interaction.timestamp_ms)
         is_late = interaction.timestamp_ms < user.state.newest_time_ms
         if not event.is_taught:
-            self._learn(record, interaction, row, user, is_late)
+            self.counts.count(self._history(user), row, interaction.timestamp_ms, is_late)
         user.state.insert(
             item_key=key,
             action_code=action,
@@ -255,20 +310,6 @@ class Recommender:
         if is_late:
             step.late[record.topic] = step.late.get(record.topic, 0) + 1
 
-    def _learn(self, record: Record, interaction: Interaction, row: int, user: User, is_late: bool) -> None:
-        """Test, then learn. A late event says what is popular, but nothing of what comes next."""
-        weight = self.settings.weight_of(interaction.action, record.topic)
-        if not is_late and not self._is_excluded(user, row):
-            history = self._history(user)
-            query = self.ranker.query(history, interaction.timestamp_ms)
-            whose = user_hash(self.settings.group, user.user_id)
-            self.learner.observe(query, row, weight, ticket=self.events, user_hash=whose)
-            for scorer, rank in self.baselines.test(history, row).items():
-                self._score(self.events, scorer, rank)
-        self.events += 1
-        self.counts.count(row, weight=weight)
-        self.baselines.learn(row)
-
     def _history(self, user: User) -> History:
         state = user.state
         return History(
@@ -285,10 +326,6 @@ class Recommender:
         self.prequential[scorer].add(rank)
         if self.on_rank is not None:
             self.on_rank(event, scorer, rank)
-
-    def _weight(self, action: ActionName, topic: str) -> float:
-        """Return what an event counts; 1 for one of a topic that is not configured any more."""
-        return self.settings.weight_of(action, topic) if topic in self.settings.sources else 1.0
 
     def _item(self, scored: Scored) -> RecommendedItem:
         item_id = self.catalog.item_id(scored.row)

@@ -13,7 +13,7 @@ from models.prequential import BASELINES
 from streams.commands.options import configured, json_option, print_json
 from streams.commands.progress import progress
 from streams.errors import ConfigurationError
-from streams.evaluation import SLICES, Variant, evaluate_log
+from streams.evaluation import SLICES, VALLEY, Sharing, Variant, check_plot, evaluate_log, plot_curves
 from streams.events import Interaction
 from streams.logs import read_items, read_log, read_relations
 from streams.settings import Settings
@@ -24,7 +24,7 @@ _TITLES = {"full": "whole log", "last15": "last 15 %", "last10": "last 10 %"}
 
 @click.command(
     short_help="Measure on a log how good the lists are.",
-    epilog="Example: freshet evaluate events.csv.gz --variant new",
+    epilog="Example: freshet evaluate events.csv.gz --variant new --plot curves.png",
 )
 @click.argument("log", type=File)
 @click.option("--items", type=File, help="JSON lines of items: says how much of the log they list.")
@@ -36,6 +36,28 @@ _TITLES = {"full": "whole log", "last15": "last 15 %", "last10": "last 10 %"}
     show_default=True,
     help="new: what a user had before is neither recommended nor scored.",
 )
+@click.option(
+    "--effort",
+    type=click.Choice(["full", "half", "low"]),
+    help="In place of the setting `effort`, whose `auto` is full here.",
+)
+@click.option("--batch-ties", is_flag=True, help="Score all events of an instant before any is learned.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="So many share the users, in one process, and follow each other's examples.",
+)
+@click.option(
+    "--late",
+    "late_events",
+    type=click.IntRange(0),
+    default=100,
+    show_default=True,
+    help="Events of the log by which --workers hear of each other late.",
+)
+@click.option("--plot", type=File, help="Draw NDCG@10 over the log beside the simple rules: FILE.png")
 @click.option("--limit", type=click.IntRange(1), help="Only so many interactions, from the beginning.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="In place of the setting `seed`.")
 @json_option
@@ -46,6 +68,11 @@ def evaluate(
     items: Path | None,
     relations: Path | None,
     variant: Variant,
+    effort: str | None,
+    batch_ties: bool,
+    workers: int,
+    late_events: int,
+    plot: Path | None,
     limit: int | None,
     seed: int | None,
     as_json: bool,
@@ -54,8 +81,10 @@ def evaluate(
 
     Beside the model stand simple rules that are hard to beat, tested on the same events.
     """
-    if seed is not None:
-        settings = msgspec.structs.replace(settings, seed=seed)
+    flags = {"seed": seed, "effort": effort, "batch_ties": batch_ties or None}
+    settings = msgspec.structs.replace(settings, **{n: v for n, v in flags.items() if v is not None})
+    if plot is not None:
+        check_plot(plot)
     known = {}
     if items is not None:
         known["listed_share"] = {item.item_id for item in read_items(items)}
@@ -63,10 +92,15 @@ def evaluate(
         known["related_share"] = set(read_relations(relations))
     coverage = _Coverage(read_log(log, limit), known)
     with progress("evaluating", limit) as done:
-        evaluation = evaluate_log(coverage, settings, variant, on_progress=done)
+        evaluation = evaluate_log(
+            coverage, settings, variant, on_progress=done, sharing=Sharing(workers, late_events)
+        )
     if not evaluation.events:
         raise ConfigurationError(f"{log} has a header but no interactions; name a log that has some")
     report = {"log": str(log), **evaluation.report(), **coverage.shares()}
+    if plot is not None:
+        plot_curves(evaluation, plot, f"{log}, variant {variant}")
+        report["plot"] = str(plot)
     if as_json:
         print_json(report)
     else:
@@ -97,24 +131,43 @@ class _Coverage:
 def _print(report: dict[str, Any]) -> None:
     console = Console()
     for part in SLICES:
-        table = Table(title=f"{_TITLES[part]}, variant {report['variant']}", title_justify="left")
-        table.add_column("")
-        rows = {"freshet": report[part]} | {name: report["heuristics"][name][part] for name in BASELINES}
-        best = {metric: max(values[metric] for values in rows.values()) for metric in report[part]}
-        for metric in best:
-            table.add_column(metric, justify="right")
-        for name, values in rows.items():
-            cells = [
-                f"[bold]{value:.4f}[/]" if value == best[metric] else f"{value:.4f}"
-                for metric, value in values.items()
-            ]
-            table.add_row(name.replace("_", " "), *cells)
-        console.print(table)
+        console.print(_table(report, part))
     console.print(
         f"{report['events']} events, {report['scored']} scored, {report['seen_share']:.1%} of these on items "
         f"seen before. {report['events_per_second']:.0f} events/s, {report['cpu_seconds']:.0f} s of CPU, "
         f"{report['peak_rss_bytes'] / 2**20:.0f} MiB, {report['device']}"
     )
+    if report["workers"] > 1:
+        console.print(
+            f"{report['workers']} workers, {report['workers_late_events']} events late: "
+            f"their counters are {'equal' if report['counters_equal'] else 'NOT equal'}"
+        )
+    for valley in report["valleys"]:
+        console.print(
+            f"tenth {valley['tenth']} of the log: ndcg@10 {valley['ndcg@10']:.4f} is {valley['ratio']:.2f} "
+            f"of {valley['best'].replace('_', ' ')}"
+        )
+    if not report["valleys"]:
+        console.print(f"no tenth of the log is below {VALLEY} of the best simple rule there")
     for name, of_what in (("listed_share", "is listed"), ("related_share", "has relations")):
         if name in report:
             console.print(f"of {report[name]:.1%} of the events the item {of_what}")
+    if "plot" in report:
+        console.print(f"curves: {report['plot']}")
+
+
+def _table(report: dict[str, Any], part: str) -> Table:
+    """Return the metrics of a part of the stream, a row for each scorer."""
+    table = Table(title=f"{_TITLES[part]}, variant {report['variant']}", title_justify="left")
+    table.add_column("")
+    rows = {"freshet": report[part]} | {name: report["heuristics"][name][part] for name in BASELINES}
+    best = {metric: max(values[metric] for values in rows.values()) for metric in report[part]}
+    for metric in best:
+        table.add_column(metric, justify="right")
+    for name, values in rows.items():
+        cells = [
+            f"[bold]{value:.4f}[/]" if value == best[metric] else f"{value:.4f}"
+            for metric, value in values.items()
+        ]
+        table.add_row(name.replace("_", " "), *cells)
+    return table

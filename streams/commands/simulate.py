@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from streams.commands.options import configured, json_option, print_json
 from streams.commands.progress import progress
@@ -13,7 +14,7 @@ from streams.errors import ConfigurationError
 from streams.feed import Feed, Pace
 from streams.logs import LogWriter
 from streams.settings import Settings
-from streams.shop import Shop
+from streams.shop import MOST_SEASONS, WEEK_HOURS, Almanac, Shop
 
 LOG_SECONDS = 60.0
 
@@ -39,6 +40,20 @@ LOG_SECONDS = 60.0
     show_default=True,
     help="The probability that a user comes with one interest replaced.",
 )
+@click.option(
+    "--seasons",
+    type=click.IntRange(1, MOST_SEASONS),
+    default=1,
+    show_default=True,
+    help="So many, with interests of their own, that come back in turn.",
+)
+@click.option("--season-hours", type=float, default=WEEK_HOURS, show_default=True, help="How long each is.")
+@click.option(
+    "--upheaval-hours",
+    type=float,
+    multiple=True,
+    help="Hours after the opening at which all interests, and what appeals, are replaced; may be repeated.",
+)
 @click.option("--seed", type=click.IntRange(0), default=7, show_default=True)
 @click.option(
     "--out",
@@ -55,6 +70,9 @@ def simulate(
     rate: float,
     seconds: float | None,
     drift: float,
+    seasons: int,
+    season_hours: float,
+    upheaval_hours: tuple[float, ...],
     seed: int,
     out: Path | None,
     as_json: bool,
@@ -62,18 +80,21 @@ def simulate(
     """Simulate a shop: users with drifting interests, items born while it runs, and what they do.
 
     The same options give the same interactions. Sent to Kafka they are stamped with now, at RATE a second,
-    whatever the hour in the shop; a log has the shop's own times, and the true interests beside it.
+    whatever the hour in the shop; a log has the shop's own times, and the true interests beside it. `turns`
+    in the result are the times at which a season or, without a number, another world began.
     """
-    for name, value, least in (("rate", rate, 0.0), ("seconds", seconds, 0.0)):
-        if value is not None and not (math.isfinite(value) and value > least):
-            raise ConfigurationError(f"--{name} {value}: expected a number above {least:g}")
+    spans = [("rate", rate), ("seconds", seconds), ("season-hours", season_hours)]
+    for name, value in spans + [("upheaval-hours", hour) for hour in upheaval_hours]:
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise ConfigurationError(f"--{name} {value}: expected a number above 0")
     if not 0 <= drift <= 1:
         raise ConfigurationError(f"--drift {drift}: expected a probability from 0 to 1")
-    shop = Shop(seed, users, items, drift)
+    shop = Shop(seed, users, items, drift, almanac=Almanac(seasons, season_hours, upheaval_hours))
     if out is None:
         result = _send(settings, shop, rate, None if seconds is None else round(rate * seconds))
     else:
         result = _write(out, shop, round(rate * (LOG_SECONDS if seconds is None else seconds)))
+    result["turns"] = msgspec.to_builtins(shop.turns)
     if as_json:
         print_json(result)
     else:

@@ -16,11 +16,21 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.events import Interaction, ItemListed
+from streams.shop.almanac import MOST_SEASONS, WEEK_HOURS, Almanac, Turn
 from streams.shop.customers import EXPLORING, INTEREST_WEIGHTS, Customer
 from streams.shop.shelf import HOUR_MS, Shelf
 from streams.shop.words import TOPICS
 
-__all__ = ["OPENING_MS", "TOPIC_NAMES", "InterestChanged", "Shop"]
+__all__ = [
+    "MOST_SEASONS",
+    "OPENING_MS",
+    "TOPIC_NAMES",
+    "WEEK_HOURS",
+    "Almanac",
+    "InterestChanged",
+    "Shop",
+    "Turn",
+]
 
 OPENING_MS = 1_767_571_200_000
 """When the shop opens: Monday, 5 January 2026, 0:00 UTC."""
@@ -42,7 +52,8 @@ class Shop:
 
     `users` and `items` are those of the opening; items are born later, two in a hundred each day. `drift` is
     the probability that a user comes to a session with one interest replaced. Times are the shop's own: it
-    has days and hours, whatever the speed at which somebody reads it.
+    has days and hours, whatever the speed at which somebody reads it. The `almanac` says when seasons come,
+    and come back, and when everything changes at once.
     """
 
     def __init__(
@@ -52,6 +63,7 @@ class Shop:
         items: int = 2000,
         drift: float = 0.05,
         opening_ms: int = OPENING_MS,
+        almanac: Almanac = Almanac(),  # noqa: B008 - frozen
     ) -> None:
         if users < 1 or items < 1 or not 0 <= drift <= 1:
             raise ValueError(
@@ -59,8 +71,13 @@ class Shop:
             )
         self._random = Random(seed)  # noqa: S311 - a simulation
         self._drift = drift
+        self._almanac = almanac
+        self._coming = almanac.turns(opening_ms)
+        self._next_turn = next(self._coming, None)
+        self.turns: list[Turn] = []
+        """What has turned by now."""
         self._shelf = Shelf(self._random, items, opening_ms)
-        self._customers = [Customer(self._random, self._shelf) for _ in range(users)]
+        self._customers = [Customer(self._random, self._shelf, almanac.topics(0)) for _ in range(users)]
         self._next_hour_ms = opening_ms + HOUR_MS
         self._listed = 0
         self._known: list[bool] = [False] * users
@@ -123,6 +140,9 @@ class Shop:
         while time_ms >= self._next_hour_ms:
             self._shelf.advance(self._next_hour_ms)
             self._next_hour_ms += HOUR_MS
+        while self._next_turn is not None and time_ms >= self._next_turn.timestamp:
+            self._turn(self._next_turn)
+            self._next_turn = next(self._coming, None)
         customer = self._customers[user]
         if not customer.in_session and (customer.come(self._drift) or not self._known[user]):
             self._tell(user, time_ms)
@@ -133,6 +153,18 @@ class Shop:
             pause_ms = HOUR_MS // 2 + customer.session_gap_ms(time_ms)
         heapq.heapreplace(self._agenda, (time_ms + pause_ms, user))
         return Interaction(f"u{user}", f"i{item}", action, time_ms, 1.0 if action == "purchase" else None)
+
+    def _turn(self, turn: Turn) -> None:
+        """Let a season, or another world, begin; the new interests are told as customers come."""
+        self.turns.append(turn)
+        self._known = [False] * self.users
+        if turn.season is None:
+            self._shelf.reappraise(turn.timestamp)
+        for customer in self._customers:
+            if turn.season is None:
+                customer.start_over()
+            else:
+                customer.enter(turn.season, self._almanac.topics(turn.season))
 
     def _tell(self, user: int, time_ms: int) -> None:
         self._known[user] = True

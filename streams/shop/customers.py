@@ -2,6 +2,7 @@
 
 import math
 from bisect import bisect
+from collections.abc import Sequence
 from itertools import accumulate
 from operator import mul
 from random import Random
@@ -52,15 +53,22 @@ class Customer:
         "_own_items",
         "_pending",
         "_random",
+        "_season",
+        "_seasons",
         "_shelf",
+        "_topics",
         "activity",
         "interests",
         "peak_hour",
     )
 
-    def __init__(self, random: Random, shelf: Shelf) -> None:
+    def __init__(self, random: Random, shelf: Shelf, topics: Sequence[int]) -> None:
         self._random = random
         self._shelf = shelf
+        self._topics = topics
+        self._season = 0
+        # What the customer was into in the seasons that are over: interests, and items to come back to.
+        self._seasons: dict[int, tuple[list[int], list[int]]] = {}
         self.interests: list[int] = []
         self._take_interests()
         # Log-normal without a normal: the sum of four uniforms is close enough.
@@ -89,6 +97,21 @@ class Customer:
         self.interests.pop(int(random.random() * len(self.interests)))
         self._take_interests()
         return True
+
+    def enter(self, season: int, topics: Sequence[int]) -> None:
+        """Turn to a season: to what one was into when it was here last, or to new interests of its topics."""
+        self._seasons[self._season] = self.interests, self._own_items
+        self._season = season
+        self._topics = topics
+        self.interests, self._own_items = self._seasons.pop(season, ([], []))
+        self._take_interests()
+
+    def start_over(self) -> None:
+        """Become somebody else: nothing that one was into, in whatever season, is left."""
+        self.interests, self._own_items = [], []
+        self._brands.clear()
+        self._seasons.clear()
+        self._take_interests()
 
     def act(self, hour: int) -> tuple[int, ActionName]:
         """Do the next thing: return the item and the action."""
@@ -125,7 +148,7 @@ class Customer:
     def _take_interests(self) -> None:
         """Take up what is missing of new topics, each as the strongest or the second interest."""
         while len(self.interests) < len(INTEREST_WEIGHTS):
-            topic = int(self._random.random() * len(TOPICS))
+            topic = self._topics[int(self._random.random() * len(self._topics))]
             if topic not in self.interests:
                 self.interests.insert(int(self._random.random() * 2), topic)
 

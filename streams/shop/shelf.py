@@ -78,6 +78,14 @@ class Shelf:
         self._raise_waves(time_ms)
         self._settle(time_ms)
 
+    def reappraise(self, time_ms: int) -> None:
+        """Draw the appeal of every item anew; waves go on."""
+        for item in self.items:
+            item.appeal = self._draw_appeal()
+        for group in range(len(self._groups)):
+            self._rebuild(group, {})
+        self._settle(time_ms)
+
     def any_item(self) -> int:
         """Draw any item, all alike."""
         return int(self._random.random() * len(self.items))
@@ -129,13 +137,17 @@ class Shelf:
             brand=int(random.random() * BRANDS_PER_TOPIC),
             kind=int(random.random() * len(TOPICS[topic].kinds)),
             adjective=int(random.random() * len(ADJECTIVES)),
-            # Pareto with index 1.2: a few favourites, a long tail.
-            appeal=(1.0 - random.random()) ** (-1 / 1.2),
+            appeal=self._draw_appeal(),
             companions=[],
         )
         self.items.append(item)
         self._groups[self._group_of(item)].append(item.number)
         return item
+
+    def _draw_appeal(self) -> float:
+        """Draw from Pareto's distribution with index 1.2: a few favourites, a long tail."""
+        appeal: float = (1.0 - self._random.random()) ** (-1 / 1.2)
+        return appeal
 
     def _befriend(self, item: Item) -> None:
         """Choose companions: most of the same topic, some of the next one."""

@@ -62,6 +62,8 @@ def described_range(kind: inspect.Type) -> str:
         case inspect.LiteralType():
             # msgspec sorts what a Literal allows; the page has an order of its own.
             return " | ".join(sorted(f'`"{value}"`' for value in kind.values))
+        case inspect.BoolType():
+            return "`true`, `false`"
         case inspect.DictType():
             return f"words to {described_range(kind.value_type)}"
         case inspect.IntType() if kind.le is None:

@@ -1,99 +1,189 @@
-"""Decayed counts and their leaders, against a plain recount of the whole stream."""
+"""What the counters say after a stream, compared with counting anew from all its events."""
 
-import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from models.catalog import Catalog
 from models.counts import HALF_LIVES, Counts
+from models.counts.layout import (
+    BACKWARD,
+    COUNT,
+    DEPTHS,
+    FORWARD,
+    LAST,
+    LASTING_HALF_LIFE,
+    LEADERS,
+    NEXT,
+    OFFSET,
+    PAIR_LASTING,
+    SIZE,
+    TOGETHER,
+)
+from models.counts.neighbours import KEPT_NEIGHBOURS, MOST, lasting_scale
+from models.counts.popularity import popularity
+from tests.models.histories import history
+
+LASTING = len(HALF_LIVES)
 
 
-def recount(events: list[tuple[int, float]], items: int, half_life: float) -> np.ndarray:
-    """Count all again, from the definition: weight * 2^(-age / half_life), the last event being of age 0."""
-    counts = np.zeros(items)
-    for age, (row, weight) in enumerate(reversed(events)):
-        counts[row] += weight * 2.0 ** (-age / half_life)
+def catalog_of(items: int) -> Catalog:
+    """Return a catalogue of this many items."""
+    catalog = Catalog()
+    for number in range(items):
+        catalog.admit(f"i{number}")
+    return catalog
+
+
+def stream(events: int, items: int, seed: int = 0) -> list[int]:
+    """Return rows, a few of them often."""
+    random = np.random.default_rng(seed)
+    return [int(row) for row in (random.random(events) ** 3 * items)]
+
+
+def counted(rows: list[int], items: int) -> Counts:
+    """Return the counts of a stream of users without history."""
+    counts = Counts(catalog_of(items), slots=1 << 12)
+    for row in rows:
+        counts.count(history(), row, 0)
     return counts
 
 
-def random_events(seed: int, length: int, items: int) -> list[tuple[int, float]]:
-    """Draw events of skewed items with weights 1 and 4."""
-    random = np.random.default_rng(seed)
-    rows = np.minimum(random.geometric(0.02, length) - 1, items - 1)
-    return list(zip(rows.tolist(), random.choice([1.0, 4.0], length).tolist(), strict=True))
+@pytest.mark.parametrize("half_life", range(len(HALF_LIVES)))
+def test_popularity_is_the_decayed_sum(half_life: int) -> None:
+    """After thousands of events, and many epochs, each share is that of a sum taken anew."""
+    rows, items = stream(6000, 200), 200
+    tables = counted(rows, items).tables
+    decay = 0.5 ** (np.arange(len(rows), 0, -1) / HALF_LIVES[half_life])
+    expected = np.bincount(rows, decay, items)
+    shares = np.array(
+        [popularity(tables, row, half_life, tables.facts[row, LAST]) for row in range(items)], np.float64
+    )
+    shares /= tables.units[half_life]
+    np.testing.assert_allclose(shares, expected, rtol=1e-3, atol=1e-9)
 
 
-def test_shares_are_those_of_a_recount() -> None:
-    """After thousands of events every share equals the recounted share, at every half-life, to float32."""
-    events, items = random_events(1, 3000, 200), 200
-    counts = Counts()
-    for row, weight in events:
-        counts.count(row, weight=weight)
-    seen = np.unique([row for row, _ in events]).astype(np.int32)
-    shares = counts.log2_shares(seen)
-    assert shares.shape == (len(HALF_LIVES), len(seen))
-    for number, half_life in enumerate(HALF_LIVES):
-        expected = recount(events, items, half_life)
-        # Counts assumes one event of no item before the stream.
-        total = expected.sum() + 2.0 ** (-len(events) / half_life)
-        np.testing.assert_allclose(shares[number], np.log2(expected[seen] / total), rtol=1e-5, atol=1e-5)
+@pytest.mark.parametrize("half_life", [number for number, depth in enumerate(DEPTHS) if depth])
+def test_leaders_are_exact_and_in_order(half_life: int) -> None:
+    """At any moment the leaders' counts are the largest there are, best first."""
+    items = 1500
+    counts = Counts(catalog_of(items), slots=1 << 12)
+    tables = counts.tables
+    for number, row in enumerate(stream(5000, items), 1):
+        counts.count(history(), row, 0)
+        tables = counts.tables
+        if number % 1000 == 0:
+            size = int(tables.clock[LEADERS + half_life])
+            lasts = tables.facts[:, LAST]
+            everyone = [popularity(tables, row, half_life, lasts[row]) for row in range(items)]
+            best = np.sort(np.array(everyone, np.float32))[::-1]
+            leading = tables.leaders[half_life, :size]
+            assert len(set(leading.tolist())) == size == min(DEPTHS[half_life], int((best > 0).sum()))
+            np.testing.assert_array_equal(tables.leader_values[half_life, :size], best[:size])
+            np.testing.assert_array_equal([everyone[row] for row in leading], best[:size])
 
 
-def test_leaders_are_those_of_a_full_sort_after_every_event() -> None:
-    """A leader list is exact at every moment though it only ever looks at the item just counted."""
-    half_lives = (5.0, 40.0, math.inf)
-    counts, random = Counts(half_lives, leaders=7), np.random.default_rng(2)
-    levels = np.full((60, 3), -np.inf)
-    for row in np.minimum(random.geometric(0.06, 1500) - 1, 59).tolist():
-        counts.count(row)
-        for number in range(3):
-            levels[row, number] = counts.levels(row)[number]
-            leaders = counts.leaders[number]
-            leaders = leaders[leaders >= 0]
-            best = np.sort(levels[:, number])[::-1][: len(leaders)]
-            np.testing.assert_array_equal(np.sort(levels[leaders, number])[::-1], best)
-            assert len(leaders) == min(7, np.isfinite(levels[:, number]).sum())
-            stored = counts.leader_levels[number]
-            np.testing.assert_array_equal(stored[np.isfinite(stored)], levels[leaders, number])
+def test_pairs_count_who_follows_whom() -> None:
+    """An item's neighbours hold position-decayed counts, once a history, by direction and time in between."""
+    counts = Counts(catalog_of(4), slots=1 << 12)
+    counts.count(history([0, 1, 0], gap_ms=1000), 2, history().times_ms.sum() + 1_700_000_000_000)
+    forward = pair_of(counts, 0, 2)
+    assert forward[FORWARD] == 1  # the last occurrence of item 0, 1 s before: an instant
+    assert forward[NEXT] == forward[TOGETHER] == 1
+    assert forward[BACKWARD] == 0
+    assert pair_of(counts, 1, 2)[FORWARD] == pytest.approx(0.85)
+    assert pair_of(counts, 1, 2)[NEXT] == 0
+    assert pair_of(counts, 2, 1)[BACKWARD] == pytest.approx(0.85)
 
 
-def test_the_pool_is_the_union_of_the_leaders() -> None:
-    """Every leader is in the pool once, and nothing else is, through thousands of comings and goings."""
-    counts = Counts(leaders=10)
-    for row, weight in random_events(3, 4000, 300):
-        counts.count(row, weight=weight)
-        leaders = counts.leaders[counts.leaders >= 0]
-        assert sorted(counts.pool.tolist()) == sorted(set(leaders.tolist()))
+def test_lasting_pairs_halve_every_ten_thousand_events() -> None:
+    """A pair's lasting weight decays with the events, through epochs, though nothing touches it."""
+    counts = Counts(catalog_of(3), slots=1 << 12)
+    counts.count(history([0]), 1, 1_700_000_000_000)
+    events = 4 * int(LASTING_HALF_LIFE)
+    for _ in range(events):
+        counts.count(history(), 2, 0)
+    weight = pair_of(counts, 0, 1)[PAIR_LASTING] * lasting_scale(counts.tables, 0)
+    assert weight / counts.tables.units[LASTING] == pytest.approx(
+        0.5 ** ((events + 1) / LASTING_HALF_LIFE), rel=1e-3
+    )
 
 
-def test_a_weight_is_that_many_events_at_once() -> None:
-    """A purchase of weight 4 adds what four clicks of one moment would."""
-    counts = Counts((10.0,))
-    counts.count(0, weight=4.0)
-    counts.count(1, weight=1.0)
-    share = 2.0 ** counts.log2_shares(np.array([0, 1], np.int32))[0]
-    assert share[0] / share[1] == pytest.approx(4.0 * 2.0 ** (-1 / 10))
+def test_a_row_keeps_its_strongest_neighbours() -> None:
+    """However many items go with one, its row stays bounded and keeps those that go with it most."""
+    items = 700
+    counts = Counts(catalog_of(items), slots=1 << 17)
+    for again in range(3):
+        for other in range(1, items if again == 0 else 50):
+            counts.count(history([0]), other, 1_700_000_000_000)
+    facts = counts.tables.facts[0]
+    size, offset = int(facts[SIZE]), int(facts[OFFSET])
+    assert KEPT_NEIGHBOURS <= size <= MOST
+    kept = set(counts.tables.neighbours[offset : offset + size].tolist())
+    assert len(kept) == size
+    assert set(range(1, 50)) <= kept
 
 
-def test_nothing_overflows_or_drifts_in_a_stream_of_any_age() -> None:
-    """A hundred thousand half-lives on, shares are as in a young stream: there is nothing to rescale."""
-    young, old = Counts((3.0,)), Counts((3.0,))
-    old.events = 300_000
-    for counts in (young, old):
-        for row in [0, 1, 1, 2] * 30:
-            counts.count(row)
-    rows = np.array([0, 1, 2], np.int32)
-    np.testing.assert_allclose(young.log2_shares(rows), old.log2_shares(rows), atol=1e-6)
+def test_a_pool_that_is_used_up_forgets_what_was_unused() -> None:
+    """With room for few rows, the counters go on: what is in use keeps neighbours, the rest loses them."""
+    items = 2000
+    counts = Counts(catalog_of(items), slots=1 << 10)
+    random = np.random.default_rng(1)
+    for _ in range(8000):
+        past, row = random.integers(10, items, 2).tolist()
+        counts.count(history([past]), row, 1_700_000_000_000)
+        counts.count(history([0]), 1, 1_700_000_000_000)
+        counts.count(history([1]), 0, 1_700_000_000_000)
+    facts = counts.tables.facts
+    blocks = sorted((int(f[OFFSET]), int(f[OFFSET] + f[SIZE])) for f in facts[:items] if f[SIZE])
+    assert all(end <= start for (_, end), (start, _) in pairwise(blocks))
+    assert blocks[-1][1] <= 1 << 10
+    assert pair_of(counts, 0, 1)[TOGETHER] > 1000
+    assert counts.occurrences().sum() == 24_000
 
 
-def test_rows_that_were_never_counted_are_known_as_such() -> None:
-    """A row of the catalogue that nobody touched here has share zero and leads nowhere."""
-    counts = Counts()
-    counts.reserve(5000)
-    counts.count(3)
-    assert counts.log2_shares(np.array([4999], np.int32)).max() == -np.inf
-    assert not counts.is_counted(4999)
-    assert not counts.is_counted(10**6)
-    assert not counts.leads(10**6, 0)
-    assert counts.is_counted(3)
-    assert counts.leads(3, 0)
+def test_a_late_event_counts_for_popularity_only() -> None:
+    """It says how often an item occurs, and nothing of what follows what."""
+    counts = Counts(catalog_of(3), slots=1 << 12)
+    counts.count(history([0, 1]), 2, 1_600_000_000_000, is_late=True)
+    assert counts.occurrences().tolist() == [0, 0, 1]
+    assert counts.tables.values[2, COUNT] == 1
+    assert not counts.tables.facts[:, SIZE].any()
+
+
+def test_a_snapshot_goes_on_as_the_original() -> None:
+    """Counters restored in the middle of a stream end with the same arrays, to the last bit."""
+    rows, items = stream(3000, 100), 100
+    straight, first = Counts(catalog_of(items), 1 << 14), Counts(catalog_of(items), 1 << 14)
+    second = Counts(catalog_of(items), 1 << 14)
+    for number, row in enumerate(rows):
+        asked = history(rows[max(0, number - 5) : number])
+        straight.count(asked, row, 1_700_000_000_000)
+        if number < 1500:
+            first.count(asked, row, 1_700_000_000_000)
+        if number == 1500:
+            second.restore(first.snapshot())
+        if number >= 1500:
+            second.count(asked, row, 1_700_000_000_000)
+    ours, theirs = second.snapshot(), straight.snapshot()
+    assert ours.keys() == theirs.keys()
+    for name, array in ours.items():
+        np.testing.assert_array_equal(array, theirs[name], err_msg=name)
+
+
+def test_a_snapshot_of_another_shape_is_refused() -> None:
+    """Arrays of another layout are named, and change nothing."""
+    counts = counted(stream(50, 10), 10)
+    arrays = counts.snapshot()
+    arrays["values"] = arrays["values"][:, :5]
+    with pytest.raises(ValueError, match="values"):
+        counts.restore(arrays)
+
+
+def pair_of(counts: Counts, row: int, other: int) -> np.ndarray:
+    """Return what is counted of an item and its neighbour."""
+    offset, size = counts.tables.facts[row, [OFFSET, SIZE]].tolist()
+    place = counts.tables.neighbours[offset : offset + size].tolist().index(other)
+    pair: np.ndarray = counts.tables.pairs[offset + place]
+    return pair

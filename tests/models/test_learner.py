@@ -1,157 +1,251 @@
-"""Online learning: ranks before learning, whatever the chunks; steps every 16 events."""
+"""The learner: what it ranks, when it learns, what it remembers, and what cannot hurt it."""
 
 import numpy as np
 import pytest
-import torch
 
-from models.catalog import Catalog
-from models.counts import Counts
+from models.columns import FEATURES, KEPT, F, Q
+from models.effort import FULL, HALF, LOW
 from models.learner import EVENTS_PER_STEP, Learner
-from models.ranking import Query, Ranker
+from models.mixer.network import TorchBackend
+from tests.models.mixer_streams import feed, fill, mean_reciprocal_rank
 
-TARGET = 0  # the row that queries below are about, where it is among the candidates
-
-
-def learner(seed: int = 0) -> tuple[Ranker, Learner]:
-    """Return a learner on the CPU, and its ranker."""
-    ranker = Ranker(Catalog(), Counts())
-    return ranker, Learner(ranker, device="cpu", seed=seed)
+SEED = 11
 
 
-def random_queries(seed: int, count: int, features: int, largest: int = 60) -> list[Query]:
-    """Return queries of 1 to `largest` candidates, row 0 among most; several candidates of each are equal."""
-    random = np.random.default_rng(seed)
-    queries = []
-    for _ in range(count):
-        size = int(random.integers(1, largest))
-        values = random.normal(size=(features, size)).astype(np.float32)
-        values[:, size // 2 :] = values[:, : size - size // 2]
-        rows = random.permutation(size + 1 + size // 4).astype(np.int32)[:size]
-        queries.append(Query(rows, values.T))
-    return queries
+def _random() -> np.random.Generator:
+    return np.random.default_rng(SEED)
 
 
-def ranks_in_chunks(queries: list[Query], chunk: int) -> tuple[list[int | None], np.ndarray, int]:
-    """Observe the queries, asking for scores after every chunk; return ranks, final weights, steps."""
-    ranker, taught = learner()
-    ranks: list[tuple[object, int | None]] = []
-    for number, query in enumerate(queries):
-        taught.observe(query, TARGET, 1.0 + number % 3, number)
-        if (number + 1) % chunk == 0:
-            ranks += taught.flush_scores()
-    ranks += taught.flush_scores()
-    assert [ticket for ticket, _ in ranks] == list(range(len(queries)))
-    return [rank for _, rank in ranks], ranker.weights, taught.steps
+def _same(one: Learner, other: Learner) -> bool:
+    pairs = zip(one.snapshot().items(), other.snapshot().items(), strict=True)
+    return all(a == b and x.dtype == y.dtype and np.array_equal(x, y) for (a, x), (b, y) in pairs)
 
 
-def test_ranks_and_weights_do_not_depend_on_the_chunks() -> None:
-    """Chunks of 1, 7, 16 and all give the same ranks and, to the last bit, the same weights."""
-    queries = random_queries(1, 500, len(learner()[0].features))
-    ranks, weights, steps = ranks_in_chunks(queries, 1)
-    assert steps == 500 // EVENTS_PER_STEP
-    for chunk in (7, 16, 500):
-        other_ranks, other_weights, other_steps = ranks_in_chunks(queries, chunk)
-        assert other_ranks == ranks
-        np.testing.assert_array_equal(other_weights, weights)
-        assert other_steps == steps
+def test_an_untaught_learner_scores_by_the_initial_weights() -> None:
+    """Before the first step a score is the features times their initial weights, and nothing else."""
+    features, context = _random().random((7, F), np.float32), _random().random(Q, np.float32)
+    weights = np.array([feature.initial_weight for feature in FEATURES], np.float32)
+    assert np.allclose(Learner().scores(features, context), features @ weights, rtol=1e-5)
 
 
-def test_a_rank_counts_the_others_that_score_at_least_as_much() -> None:
-    """The rank is 1 + the others at or above the target by the list's scores: ties count against it."""
-    ranker, taught = learner()
-    queries = random_queries(2, EVENTS_PER_STEP - 1, len(ranker.features))
-    expected: list[int | None] = []
-    for query in queries:
-        scores, place = ranker.scores(query), query.place(TARGET)
-        expected.append(None if place is None else int((scores >= scores[place]).sum()))
-        taught.observe(query, TARGET, 1.0)
-    assert [rank for _, rank in taught.flush_scores()] == expected
-    assert None in expected
-    assert any(rank and rank > 1 for rank in expected)
+def test_learning_improves_the_ranks() -> None:
+    """Where a feature tells the next item, ranks soon become much better than the untaught ones."""
+    learner, random = Learner(), _random()
+    ranked = feed(learner, 1_600, random)
+    assert mean_reciprocal_rank(ranked[-400:]) > 1.5 * mean_reciprocal_rank(ranked[:100])
+    assert learner.loss is not None
 
 
-def test_scores_are_the_same_in_any_batch() -> None:
-    """An event's scores are equal to the last bit alone, among others, and as the list computes them."""
-    ranker, taught = learner()
-    queries = random_queries(3, 40, len(ranker.features), largest=300)
-    width = max(len(query.rows) for query in queries)
-    batch = torch.zeros(len(ranker.features), len(queries), width)
-    for number, query in enumerate(queries):
-        batch[:, number, : len(query.rows)] = torch.from_numpy(np.ascontiguousarray(query.features.T))
-    together = taught.mixer(batch).detach().numpy()
-    for number, query in enumerate(queries):
-        np.testing.assert_array_equal(together[number, : len(query.rows)], ranker.scores(query))
+def test_each_sixteen_are_ranked_by_the_weights_of_before_them() -> None:
+    """The weights stand still between steps: every rank is that of the scores of before its step."""
+    learner, random = Learner(), _random()
+    feed(learner, 320, random)
+    expected = []
+    for slot in range(EVENTS_PER_STEP):
+        fill(learner.waiting, slot, random)
+        size, target = learner.waiting.sizes[slot], learner.waiting.targets[slot]
+        scores = learner.scores(learner.waiting.features[slot, :size], learner.waiting.contexts[slot])
+        first = int(learner.waiting.first_ranks[slot])
+        expected.append(
+            int((scores >= scores[target]).sum()) if target >= 0 else max(size + 1, first) if first else None
+        )
+        learner.observe(1.0, ticket=slot)
+    assert learner.scored() == list(enumerate(expected))
 
 
-def test_the_gradient_is_that_of_the_weighted_log_loss() -> None:
-    """One step moves the weights as the gradient written out by hand says, events without target included."""
-    ranker, taught = learner()
-    start = ranker.weights.astype(np.float64)
-    queries = random_queries(4, EVENTS_PER_STEP, len(ranker.features))
-    gradient, total = np.zeros(len(start)), 0.0
-    for number, query in enumerate(queries):
-        weight, place = 1.0 + number % 4, query.place(TARGET)
-        total += weight
-        if place is not None:
-            scores = query.features @ start
-            chances = np.exp(scores) / np.exp(scores).sum()
-            gradient += weight * (chances @ query.features - query.features[place])
-        taught.observe(query, TARGET, weight)
-    gradient /= total
-    step = 0.3 * gradient / np.sqrt(gradient**2 + 0.01)
-    np.testing.assert_allclose(ranker.weights, start - step, atol=1e-5)
+def test_early_scores_are_those_that_the_step_would_give() -> None:
+    """Flushing ranks the waiting at once, learns nothing, and ranks none of them twice."""
+    flushed, random = Learner(), _random()
+    ranked = []
+    for ticket in range(100):
+        ranked += feed(flushed, 1, random)
+        ranked += flushed.flush_scores() if ticket % 5 == 0 else []
+    plain = Learner()
+    expected = feed(plain, 100, _random()) + plain.flush_scores()
+    assert [rank for _, rank in ranked + flushed.flush_scores()] == [rank for _, rank in expected]
+    assert np.array_equal(plain.weights(), flushed.weights())
 
 
-def test_it_learns_what_decides() -> None:
-    """Where one feature decides which of 20 candidates comes next, that one is soon ranked first."""
-    ranker, taught = learner()
-    random = np.random.default_rng(5)
-    for _ in range(3200):
-        features = random.normal(size=(len(ranker.features), 20)).astype(np.float32)
-        taught.observe(Query(np.arange(20, dtype=np.int32), features.T), int(features[3].argmax()), 1.0)
-    ranks = [rank for _, rank in taught.scored()]
-    assert ranks[:100].count(1) < 20
-    assert ranks[-100:].count(1) > 80
-    assert int(np.abs(ranker.weights).argmax()) == 3
-    assert taught.loss is not None
-    assert taught.loss < np.log(20)
+def test_an_item_that_only_the_first_stage_ranked_stands_behind_all_that_were_kept() -> None:
+    """Its rank is the first stage's, but not better than one after the kept; without any it has none."""
+    learner = Learner()
+    learner.waiting.sizes[:3] = 20
+    learner.waiting.first_ranks[:3] = (5, 90, 0)
+    for ticket in range(3):
+        learner.observe(1.0, ticket)
+    assert learner.flush_scores() == [(0, 21), (1, 90), (2, None)]
 
 
-def test_targets_that_are_no_candidates_teach_nothing_but_count() -> None:
-    """Sixteen events without a target are a step that moves no weight, and each is scored without a rank."""
-    ranker, taught = learner()
-    before = ranker.weights.copy()
-    for query in random_queries(6, EVENTS_PER_STEP, len(ranker.features)):
-        taught.observe(query, 10_000, 1.0)
-    assert taught.steps == 1
-    assert taught.loss is None
-    assert [rank for _, rank in taught.scored()] == [None] * EVENTS_PER_STEP
-    np.testing.assert_array_equal(ranker.weights, before)
+def test_the_same_seed_and_stream_give_the_same_learner_and_another_seed_does_not() -> None:
+    """Everything a learner knows is the same to the last bit, and chance is the seed's."""
+    learners = [Learner(seed=seed) for seed in (1, 1, 2)]
+    for learner in learners:
+        feed(learner, 500, _random())
+    assert _same(learners[0], learners[1])
+    assert not np.array_equal(learners[0].weights(), learners[2].weights())
 
 
-def test_empty_queries_are_scored_without_a_rank() -> None:
-    """The stream's first events, which have no candidates at all, pass through a step unharmed."""
-    ranker, taught = learner()
-    empty = Query(np.zeros(0, np.int32), np.zeros((0, len(ranker.features)), np.float32))
-    for _ in range(EVENTS_PER_STEP + 1):
-        taught.observe(empty, TARGET, 1.0)
-    assert [rank for _, rank in taught.flush_scores()] == [None] * (EVENTS_PER_STEP + 1)
-    assert np.isfinite(ranker.weights).all()
+def test_a_restored_learner_goes_on_exactly_as_the_saved_one() -> None:
+    """With events waiting and a memory half full: the same ranks, and then the same learner."""
+    saved, random = Learner(), _random()
+    feed(saved, 777, random)
+    restored = Learner(seed=5)
+    restored.restore(saved.snapshot())
+    state = random.bit_generator.state
+    ahead = feed(saved, 333, random)
+    random.bit_generator.state = state
+    assert feed(restored, 333, random) == ahead
+    assert _same(saved, restored)
 
 
-@pytest.mark.parametrize("weight", [1e-6, 1.0, 1e6])
-def test_only_the_relation_of_weights_matters(weight: float) -> None:
-    """Multiplying all weights leaves the step as it is; a source's weight cannot blow up the learner."""
-    ranker, taught = learner()
-    reference_ranker, reference = learner()
-    for query in random_queries(7, EVENTS_PER_STEP, len(ranker.features)):
-        taught.observe(query, TARGET, weight)
-        reference.observe(query, TARGET, 1.0)
-    np.testing.assert_allclose(ranker.weights, reference_ranker.weights, atol=1e-5)
+def test_a_snapshot_of_another_number_of_features_is_refused() -> None:
+    """Weights that do not fit are an error that says so, not a learner of nonsense."""
+    arrays = Learner().snapshot()
+    with pytest.raises(ValueError, match="weights, expected"):
+        Learner().restore({**arrays, "parameters": arrays["parameters"][:-1]})
 
 
-def test_the_seed_decides_where_the_weights_start() -> None:
-    """The same seed starts with the same weights, another with slightly different ones."""
-    first, again, other = (learner(seed)[0].weights for seed in (1, 1, 2))
-    np.testing.assert_array_equal(first, again)
-    assert 0 < np.abs(first - other).max() < 0.1
+def test_a_step_counts_events_without_a_target_and_learns_from_the_others() -> None:
+    """Sixteen events make a step whatever they hold; sixteen without a target leave the weights alone."""
+    learner = Learner()
+    before = learner.weights()
+    for ticket in range(EVENTS_PER_STEP):
+        learner.observe(1.0, ticket)
+    assert (learner.steps, learner.next_slot) == (1, 0)
+    assert np.array_equal(learner.weights(), before)
+
+
+def test_an_event_of_no_weight_teaches_nothing() -> None:
+    """A weight of zero is heard, ranked, and forgotten."""
+    learner, random = Learner(), _random()
+    before = learner.weights()
+    for ticket in range(EVENTS_PER_STEP):
+        fill(learner.waiting, ticket, random)
+        learner.observe(0.0, ticket)
+    assert len(learner.scored()) == EVENTS_PER_STEP
+    assert np.array_equal(learner.weights(), before)
+
+
+def test_what_weighs_more_teaches_more() -> None:
+    """Of two kinds of events that contradict each other, the heavier is ranked better."""
+    ranks = {}
+    for heavy in (False, True):
+        learner, random = Learner(), _random()
+        for ticket in range(1_200):
+            is_cheap = ticket % 2 == 0
+            fill(learner.waiting, learner.next_slot, random, telling=5 if is_cheap else 6)
+            learner.observe(0.1 if is_cheap is heavy else 1.9, ticket)
+        ranks[heavy] = mean_reciprocal_rank(
+            [pair for pair in learner.scored() if pair[0] % 2 and pair[0] > 600]
+        )
+    assert ranks[True] > 1.1 * ranks[False]
+
+
+def test_the_effort_can_be_changed_at_any_time() -> None:
+    """At every place of a step; neither there nor back at full is it worse than one that was always low."""
+    low, moving = Learner(effort=LOW), Learner()
+    random, same = _random(), _random()
+    for number in range(160):
+        moving.effort = (FULL, LOW, HALF)[number % 3]
+        feed(low, 15, random)
+        feed(moving, 15, same)
+    for effort in (LOW, FULL):
+        moving.effort = effort
+        after, other = feed(low, 800, random), feed(moving, 800, same)
+        assert mean_reciprocal_rank(other) > 0.97 * mean_reciprocal_rank(after)
+
+
+def test_low_effort_does_less_work() -> None:
+    """Fewer replay steps: after the same events its optimizer has taken fewer."""
+    descents = {}
+    for effort in (FULL, HALF, LOW):
+        learner = Learner(effort=effort)
+        feed(learner, 640, _random())
+        descents[effort.name] = int(learner.snapshot()["descents"][0])
+    assert descents["full"] > descents["half"] > descents["low"] >= 40
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf, 1e38])
+def test_no_feature_or_context_poisons_the_weights(poison: float) -> None:
+    """What is not finite, or far too large, is learned from without harm, now and when it is replayed."""
+    learner, random = Learner(), _random()
+    feed(learner, 400, random)
+    for ticket in range(EVENTS_PER_STEP):
+        fill(learner.waiting, ticket, random)
+        learner.waiting.features[ticket, ::3, ::2] = poison
+        learner.waiting.contexts[ticket, ::2] = poison
+        learner.observe(1.0, ticket)
+    learner.scored()
+    ranked = feed(learner, 800, random)
+    assert np.isfinite(learner.weights()).all()
+    assert mean_reciprocal_rank(ranked[-300:]) > 0.3
+
+
+def test_a_weight_that_is_not_finite_skips_its_step_and_is_counted() -> None:
+    """The gradient of sixteen events with such a weight is dropped; the weights stay as they were."""
+    learner, random = Learner(), _random()
+    feed(learner, 160, random)
+    before = learner.weights()
+    for ticket in range(EVENTS_PER_STEP):
+        fill(learner.waiting, ticket, random)
+        learner.observe(float("inf"), ticket)
+    assert learner.skipped == 1
+    assert np.array_equal(learner.weights(), before)
+    feed(learner, 800, random)
+    assert learner.skipped == 1
+
+
+def test_a_step_that_fails_takes_only_its_own_sixteen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After an error in a step the next sixteen events are ranked and learned as ever."""
+    learner, random = Learner(), _random()
+    with monkeypatch.context() as patch:
+        patch.setattr(learner, "_descend", lambda batch: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            feed(learner, EVENTS_PER_STEP, random)
+    learner.scored()
+    assert len(feed(learner, EVENTS_PER_STEP, random)) == EVENTS_PER_STEP
+    assert learner.steps == 1
+
+
+def test_a_forgotten_user_is_in_no_array_any_more() -> None:
+    """Nothing of what the user did waits or is replayed; others' events are untouched, and so is user 0."""
+    learner, random = Learner(), _random()
+    feed(learner, 160, random, user=7)
+    feed(learner, 165, random, user=9)
+    before = learner.snapshot()
+    stored = int((before["memory_users"] == 9).sum())
+    assert learner.forget(9) == stored + 5
+    assert learner.forget(9) == learner.forget(0) == 0
+    after = learner.snapshot()
+    theirs = before["memory_users"] == 9
+    for name in ("features", "contexts", "sizes", "weights", "users"):
+        column = f"memory_{name}"
+        assert not after[column][theirs].any()
+        assert np.array_equal(after[column][~theirs], before[column][~theirs])
+        assert not after[f"waiting_{name}"][:5].any() or name == "weights"
+    assert [rank for _, rank in feed(learner, 11, random)[:5]] == [None] * 5
+    feed(learner, 400, random)
+    assert np.isfinite(learner.weights()).all()
+
+
+def test_torch_and_the_kernel_rank_the_same_stream_alike() -> None:
+    """Both paths see the same minibatches; over a stream their ranks are the same but for rounding."""
+    ranked = []
+    for backend in (None, TorchBackend):
+        learner = Learner(backend=backend)
+        ranked.append(feed(learner, 640, _random()))
+    assert [ticket for ticket, _ in ranked[0]] == [ticket for ticket, _ in ranked[1]]
+    pairs = [(one, other) for (_, one), (_, other) in zip(*ranked, strict=True)]
+    assert np.mean([one == other for one, other in pairs]) > 0.98
+    assert all(abs((one or 0) - (other or 0)) <= 2 for one, other in pairs)
+
+
+def test_a_checkpoint_of_one_path_goes_on_in_the_other() -> None:
+    """What the kernel learned, torch restores, and scores as it did."""
+    learner, random = Learner(), _random()
+    feed(learner, 400, random)
+    other = Learner(backend=TorchBackend)
+    other.restore(learner.snapshot())
+    features, context = random.random((KEPT, F), np.float32), random.random(Q, np.float32)
+    assert np.allclose(other.scores(features, context), learner.scores(features, context), atol=1e-4)
+    assert mean_reciprocal_rank(feed(other, 160, random)) > 0.3

@@ -1,153 +1,231 @@
-"""Candidates, features, lists and reasons."""
+"""Candidates, features and lists, checked against what they are said to be."""
+
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from models.baselines import Baselines
 from models.catalog import Catalog, item_key
+from models.columns import CONTEXT, FEATURES, KEPT, ROOTS, F, Q
 from models.counts import Counts
-from models.popularity import POPULAR, RISING
-from models.ranking import Query, Ranker
-from models.repeats import COMES_BACK, RECENT
+from models.effort import EFFORTS, FULL, LOW
+from models.ranking import FeatureArray, Ranker
+from models.waiting import Waiting
 from tests.models.histories import NOW_MS, history
 
+NAMES = [feature.name for feature in FEATURES]
+RANDOM = np.random.default_rng(7)
 
-def counted(rows: list[int], items: int = 200) -> tuple[Catalog, Counts, Ranker]:
-    """Return a ranker over a catalogue of some items, these rows counted in this order."""
-    catalog, counts = Catalog(), Counts()
+
+def shop(items: int = 300, events: int = 3000, seed: int = 0) -> tuple[Catalog, Counts, Ranker]:
+    """Return a shop after a stream in which item i is often followed by item i + 1."""
+    random = np.random.default_rng(seed)
+    catalog = Catalog()
     for number in range(items):
         catalog.admit(f"i{number}")
-    for row in rows:
-        counts.count(row)
+    counts = Counts(catalog, slots=1 << 16)
+    for _ in range(events):
+        row = int(random.random() ** 2 * (items - 1))
+        counts.count(history([row]), row + 1, NOW_MS)
     return catalog, counts, Ranker(catalog, counts)
 
 
-def feature(ranker: Ranker, query: Query, name: str, row: int) -> float:
-    """Return one feature of one candidate."""
-    place = query.place(row)
-    assert place is not None
-    return float(query.features[place, [f.name for f in ranker.features].index(name)])
+def linear(features: FeatureArray, context: FeatureArray) -> FeatureArray:
+    """Score by the features' initial weights, added up one after the other."""
+    total = np.zeros(len(features), np.float32)
+    for number, feature in enumerate(FEATURES):
+        total += np.float32(feature.initial_weight) * features[:, number]
+    return total
 
 
-def test_candidates_are_the_leaders_and_the_users_own_each_once() -> None:
-    """Whatever leads or was had by the user is a candidate once, unknown items of the history are none."""
-    _, counts, ranker = counted([1, 2, 3, 3, 7])
-    query = ranker.query(history([50, -1, 3, 60, 50]), NOW_MS)
-    assert sorted(query.rows.tolist()) == sorted({*counts.pool.tolist(), 50, 60})
-    assert query.features.shape == (len(query.rows), len(ranker.features))
-    assert query.features.dtype == np.float32
-    assert np.isfinite(query.features).all()
+def test_candidates_are_distinct_known_and_bounded() -> None:
+    """Every candidate comes once and is known; as many as the effort says reach the second stage."""
+    catalog, _, ranker = shop()
+    for effort in EFFORTS.values():
+        ranker.effort = effort
+        query = ranker.query(history([50, -1, 3, 60, 50]), NOW_MS, length=200)
+        rows = [*query.rows.tolist(), *query.others.tolist()]
+        assert len(query.rows) == effort.kept
+        assert effort.kept < len(set(rows)) == len(rows) <= 200
+        assert all(0 <= row < len(catalog) for row in rows)
+        assert query.features.shape == (effort.kept, F)
+        assert query.context.shape == (Q,)
 
 
-def test_a_query_for_nobody_of_nothing_is_empty() -> None:
-    """Before the first event there are no candidates, and the list is empty, not an error."""
-    _, _, ranker = counted([])
+def test_an_empty_shop_recommends_nothing() -> None:
+    """Nothing was ever seen: no candidates, an empty list, and a context that is finite."""
+    catalog = Catalog()
+    ranker = Ranker(catalog, Counts(catalog, slots=1024))
     query = ranker.query(history(), NOW_MS)
-    assert query.features.shape == (0, len(ranker.features))
-    assert ranker.top(query, 10) == []
+    assert query.features.shape == (0, F)
+    assert np.isfinite(query.context).all()
+    assert ranker.top(query, 10, linear) == []
 
 
-def test_excluded_items_are_no_candidates() -> None:
-    """Neither a leader nor an own item is a candidate once it is excluded."""
-    catalog, _, ranker = counted([1, 2, 3] * 5)
-    excluded = [item_key(f"i{row}") & 0xFFFFFFFF for row in (2, 50)]
-    query = ranker.query(history([50, 3], excluded), NOW_MS)
-    assert sorted(query.rows.tolist()) == [1, 3]
-    assert np.isfinite(query.features).all()
-    assert {catalog.item_id(s.row) for s in ranker.top(query, 10)} == {"i1", "i3"}
+def test_features_are_finite_and_roots_are_shares() -> None:
+    """Whatever the history, every value is finite, and the root columns lie in [0, 1]."""
+    _, _, ranker = shop()
+    for rows in ([], [5], [5, 5, 5], [-1, -1], RANDOM.integers(0, 300, 50).tolist()):
+        query = ranker.query(history(rows, gap_ms=86_400_000), NOW_MS)
+        assert np.isfinite(query.features).all()
+        assert np.isfinite(query.context).all()
+        assert query.features[:, :ROOTS].min() >= 0
+        assert query.features[:, :ROOTS].max() <= 1.0000001
+        assert query.features[:, ROOTS:].min() >= -0.5
+        assert query.features[:, ROOTS:].max() < 4
 
 
-def test_items_that_were_never_counted_here_can_be_ranked() -> None:
-    """A restored user's items, not counted in this process yet, are candidates with finite features."""
-    _, _, ranker = counted([], items=5000)
-    query = ranker.query(history([4999, 7]), NOW_MS)
-    assert sorted(query.rows.tolist()) == [7, 4999]
-    assert np.isfinite(query.features).all()
+def test_who_follows_is_a_candidate_and_stands_out() -> None:
+    """The item that always comes next has the largest transition and co-occurrence of all candidates."""
+    _, _, ranker = shop()
+    query = ranker.query(history([200], gap_ms=500), NOW_MS)
+    for name in ("followed", "followed the last", "transition", "followed at this gap"):
+        column = query.features[:, NAMES.index(name)]
+        assert query.rows[column.argmax()] == 201, name
+        assert column.max() == 1
 
 
-def test_the_untaught_softmax_is_the_blended_share() -> None:
-    """With the initial weights, probabilities over the candidates are proportional to blended shares."""
-    _, counts, ranker = counted([1] * 6 + [2] * 3 + [3] * 1)
-    query = ranker.query(history(), NOW_MS)
-    scores = ranker.scores(query)
-    chances = np.exp(scores) / np.exp(scores).sum()
-    shares = 2.0 ** counts.log2_shares(query.rows)
-    blend = np.array([0.3, 1.0, 2.0, 2.0, 1.0, 0.5]) @ shares
-    np.testing.assert_allclose(chances, blend / blend.sum(), rtol=1e-3)
-
-
-def test_features_of_own_items_say_how_they_were_had() -> None:
-    """Recency, counts, the last item, elapsed time and what followed the last one are as defined."""
-    _, _, ranker = counted([1, 2, 3])
+def test_own_items_are_described_and_others_are_not() -> None:
+    """The columns of a user's own items are above 0 for these, and exactly 0 for all others."""
+    _, _, ranker = shop()
     query = ranker.query(history([5, 6, 7, 5, 6, 5], gap_ms=10_000), NOW_MS)
-
-    def value(name: str, row: int) -> float:
-        return feature(ranker, query, name, row)
-
-    assert [value("had", row) for row in (5, 6, 7, 1)] == [1, 1, 1, 0]
-    assert [value("had last", row) for row in (5, 6, 7)] == [1, 0, 0]
-    assert value("log count", 5) == pytest.approx(np.log1p(3))
-    assert value("log recency", 6) == pytest.approx(np.log(1 / 5 + 1 / 2 + 0.005))
-    assert value("log followed", 6) == pytest.approx(np.log1p(2))
-    assert value("log followed", 7) == 0
-    assert value("log elapsed", 6) == pytest.approx(np.log1p(20) / 10)
-    assert value("habit", 5) == pytest.approx(np.log(3.5 / 3.5))
-    assert value("log recency", 1) == 0
+    own = np.isin(query.rows, [5, 6, 7])
+    columns = [number for number, name in enumerate(NAMES) if name.startswith("own")]
+    assert own.sum() == 3
+    assert not query.features[~own][:, columns].any()
+    values = dict(zip(query.rows[own].tolist(), query.features[own], strict=True))
+    recency, count = NAMES.index("own recency"), NAMES.index("own count")
+    assert [values[row][recency] for row in (5, 6, 7)] == pytest.approx([1, 1 / 2, 1 / 4])
+    assert values[5][count] > values[6][count] > values[7][count] > 0
 
 
-def test_a_list_is_the_best_by_score_and_never_longer_than_asked() -> None:
-    """The list holds the highest scores in order, for any length up to and beyond the candidates."""
-    rows = np.random.default_rng(1).geometric(0.05, 2000).tolist()
-    _, _, ranker = counted(rows)
-    query = ranker.query(history([1, 2, 1]), NOW_MS)
-    best = np.sort(ranker.scores(query))[::-1]
-    for length in (1, 10, len(query.rows), len(query.rows) + 5):
-        scored = ranker.top(query, length)
-        assert [s.score for s in scored] == [float(score) for score in best[:length]]
-        assert len({s.row for s in scored}) == len(scored)
-
-
-def test_exact_ties_are_ordered_by_key_and_never_by_row() -> None:
-    """Items with equal features come in the order of their keys, whichever was admitted first."""
-    ids = [f"t{number}" for number in range(40)]
-    for order in (ids, ids[::-1]):
-        catalog, counts = Catalog(), Counts()
-        for item_id in order:
-            catalog.admit(item_id)
-        ranker = Ranker(catalog, counts)
-        ranker.weights = np.zeros_like(ranker.weights)
-        query = ranker.query(history([catalog.admit(item_id) for item_id in ids]), NOW_MS)
-        listed = [catalog.item_id(s.row) for s in ranker.top(query, 10)]
-        assert listed == sorted(ids, key=item_key)[:10]
-
-
-def test_reasons_are_true_and_are_what_lifted_the_item() -> None:
-    """A new hit rises, an old one is popular, an own item is had or come back to: where that gave points."""
-    _, _, ranker = counted([1, 2, 1, 3] * 500 + [9] * 40)
-    names = [f.name for f in ranker.features]
-
-    def reasons(weights: dict[str, float]) -> dict[int, list[str]]:
-        ranker.weights = np.array([weights.get(name, 0.0) for name in names], np.float32)
-        query = ranker.query(history([60, 61, 60]), NOW_MS)
-        return {s.row: s.reasons for s in ranker.top(query, 10)}
-
-    by_share = reasons({"log share at 30": 1.0, "log share at inf": 1.0})
-    assert by_share[9] == [RISING, POPULAR]
-    assert by_share[1] == [POPULAR]
-    assert by_share[60] == []
-    by_past = reasons({"had": 1.0, "log count": 1.0, "log elapsed": 1.0})
-    assert by_past[60] == [COMES_BACK, RECENT]
-    assert COMES_BACK not in by_past[61]
-    assert by_past[1] == []
-    assert all(not any(r) for r in reasons({}).values())
+def test_excluded_hidden_and_nameless_items_are_no_candidates() -> None:
+    """What is excluded by its fingerprint, removed from the catalogue or known by its key never comes."""
+    catalog, counts, ranker = shop()
+    nameless = catalog.reserve_key(item_key("somebody else's"))
+    for _ in range(50):
+        counts.count(history([10]), nameless, NOW_MS)
+    before = ranker.query(history([10, 20]), NOW_MS, length=250)
+    assert {11, 21, 10, 20} <= set(before.rows.tolist())
+    assert nameless not in {*before.rows.tolist(), *before.others.tolist()}
+    catalog.remove(11)
+    excluded = [int(catalog.fingerprints[row]) for row in (20, 21)]
+    after = ranker.query(history([10, 20], excluded), NOW_MS, length=250)
+    rows = {*after.rows.tolist(), *after.others.tolist()}
+    assert 10 in rows
+    assert not rows & {11, 20, 21, nameless}
 
 
 def test_asking_changes_nothing() -> None:
-    """A thousand questions between two events leave features and scores as they were, to the last bit."""
-    _, _, ranker = counted(np.random.default_rng(2).geometric(0.05, 500).tolist())
-    asked = history([3, 4, 3])
-    before = ranker.query(asked, NOW_MS)
-    for row in range(100):
+    """A query gives the same whatever was asked in between."""
+    _, _, ranker = shop()
+    before = ranker.query(history([4, 9]), NOW_MS)
+    for row in range(0, 200, 7):
         ranker.query(history([row, row + 1]), NOW_MS)
-    after = ranker.query(asked, NOW_MS)
+    after = ranker.query(history([4, 9]), NOW_MS)
     np.testing.assert_array_equal(before.rows, after.rows)
     np.testing.assert_array_equal(before.features, after.features)
+    np.testing.assert_array_equal(before.context, after.context)
+
+
+def test_a_list_is_the_best_in_order_whatever_its_length() -> None:
+    """Lists of any length are prefixes of the longest; beyond the second stage the first goes on."""
+    _, _, ranker = shop()
+    longest = ranker.top(ranker.query(history([1, 2, 1]), NOW_MS, 140), 140, linear)
+    assert len({scored.row for scored in longest}) == 140
+    assert all(one.score >= other.score for one, other in pairwise(longest))
+    for length in (1, 10, KEPT, KEPT + 1, 139):
+        listed = ranker.top(ranker.query(history([1, 2, 1]), NOW_MS, length), length, linear)
+        assert [scored.row for scored in listed] == [scored.row for scored in longest[:length]]
+
+
+def test_exact_ties_are_ordered_by_keys() -> None:
+    """Candidates with equal scores stand in the order of their items' keys, not of their rows."""
+    catalog, _, ranker = shop()
+    query = ranker.query(history([1]), NOW_MS)
+    listed = ranker.top(query, KEPT, lambda features, context: np.zeros(len(features), np.float32))
+    keys = [catalog.key(scored.row) for scored in listed]
+    assert keys == sorted(keys)
+
+
+def test_the_rank_of_a_target_counts_all_others_that_score_as_much() -> None:
+    """A slot has the target's place among the kept, and its rank among all candidates by the first stage."""
+    _, _, ranker = shop()
+    waiting, asked = Waiting(1), history([30, 40])
+    ranker.end_instant()
+    for target in (31, 41, 7, 299):
+        query = ranker.query(asked, NOW_MS, length=2000)
+        ranked = [*query.rows.tolist(), *query.others.tolist()]
+        ranker.begin_instant()  # what is learned by one target does not move the next
+        ranker.test(asked, NOW_MS, target, 1.0, waiting, 0)
+        place = int(waiting.targets[0])
+        assert (place >= 0) == (target in query.rows)
+        if place >= 0:
+            assert waiting.rows[0, place] == target
+            assert 1 <= waiting.first_ranks[0] <= KEPT + 5
+        elif target in ranked:
+            assert waiting.first_ranks[0] > KEPT - 5
+        else:
+            assert waiting.first_ranks[0] == 0
+
+
+def test_the_first_stage_learns_what_is_taken() -> None:
+    """When people always take what follows, its columns gain weight; without a target nothing is learned."""
+    catalog, _, ranker = shop()
+    start = ranker.weights.copy()
+    waiting = Waiting(1)
+    unknown = catalog.admit("never seen")
+    ranker.test(history([3]), NOW_MS, unknown, 1.0, waiting, 0)
+    np.testing.assert_array_equal(ranker.weights, start)
+    for row in RANDOM.integers(0, 250, 200).tolist():
+        ranker.test(history([row]), NOW_MS, row + 1, 1.0, waiting, 0)
+    following = [NAMES.index(name) for name in ("followed", "transition", "co-occurrence")]
+    assert (ranker.weights[following] > start[following]).all()
+    assert ranker.weights[NAMES.index("popularity 300")] < start[NAMES.index("popularity 300")]
+
+
+def test_only_differences_in_weight_count() -> None:
+    """A stream of weight 4 teaches what one of weight 1 does; a purchase among clicks teaches more."""
+    _, _, ranker = shop()
+    assert [ranker.weigh(4.0) for _ in range(5)] == [1.0] * 5
+    _, _, ranker = shop()
+    assert ranker.weigh(1.0) == 1.0
+    assert ranker.weigh(4.0) > 3.5
+
+
+def test_a_snapshot_carries_the_first_stage() -> None:
+    """Weights, squared gradients and the mean weight come back exactly; other sizes are refused."""
+    _, _, ranker = shop()
+    waiting = Waiting(1)
+    for row in range(50):
+        ranker.test(history([row]), NOW_MS, row + 1, ranker.weigh(1.0 + row % 2), waiting, 0)
+    arrays = ranker.snapshot()
+    _, _, other = shop()
+    other.restore(arrays)
+    for name, array in other.snapshot().items():
+        np.testing.assert_array_equal(array, arrays[name])
+    with pytest.raises(ValueError, match="expected"):
+        other.restore({**arrays, "weights": arrays["weights"][:3]})
+
+
+def test_less_effort_looks_at_fewer_but_the_same_candidates() -> None:
+    """What low effort passes on is among all that full effort considers, and has as many columns."""
+    _, _, ranker = shop()
+    asked = history([30, 40, 50])
+    ranker.effort = FULL
+    full = ranker.query(asked, NOW_MS, length=2000)
+    ranker.effort = LOW
+    low = ranker.query(asked, NOW_MS)
+    assert set(low.rows.tolist()) <= {*full.rows.tolist(), *full.others.tolist()}
+    assert len(CONTEXT) == len(low.context)
+
+
+def test_baselines_know_the_counters_lists() -> None:
+    """A target that leads everywhere is first by every popularity; excluded, it has no rank at all."""
+    catalog, counts, _ = shop()
+    for _ in range(2000):
+        counts.count(history(), 123, NOW_MS)
+    baselines = Baselines(catalog, counts)
+    assert baselines.test(history(), 123) == [1, 1, 1, 1, 1]
+    assert baselines.test(history([], [int(catalog.fingerprints[123])]), 123) == [None] * 5

@@ -2,12 +2,13 @@
 
 from collections import Counter, defaultdict
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
 
 from streams.events import ACTIONS, Interaction, encode_interaction, encode_item
-from streams.shop import OPENING_MS, TOPIC_NAMES, Shop, shelf
+from streams.shop import OPENING_MS, TOPIC_NAMES, Almanac, Shop, Turn, shelf
 
 DAY_MS = 86_400_000
 
@@ -188,6 +189,60 @@ def test_interests_drift() -> None:
     assert sum((shop.true_interest(f"u{user}") != before[user]).any() for user in range(20)) > 10
     assert first + len(shop.new_interests()) > 40
     assert shop.new_interests() == []
+
+
+HOUR_MS = 3_600_000
+
+
+def interests_of(shop: Shop) -> list[set[int]]:
+    """Return the topics that every user is into now."""
+    likes = [shop.true_interest(f"u{user}") for user in range(shop.users)]
+    return [set(np.argsort(-each)[:3].tolist()) for each in likes]
+
+
+def test_seasons_come_back_with_their_interests() -> None:
+    """Each season has its own topics and begins on time; when it comes back, so do old interests."""
+    almanac = Almanac(seasons=3, season_hours=24)
+    shop = Shop(seed=5, users=60, items=300, drift=0.0, almanac=almanac)
+    by_season = []
+    for number in range(5):
+        while len(shop.turns) < number + 1:
+            take(shop, 1)
+        by_season.append(interests_of(shop))
+        allowed = set(almanac.topics((number + 1) % 3))
+        assert all(each <= allowed for each in by_season[-1])
+    assert shop.turns == [Turn(OPENING_MS + k * 24 * HOUR_MS, k % 3) for k in range(1, 6)]
+    assert by_season[3] == by_season[0]
+    assert by_season[4] == by_season[1]
+    topics = [set(almanac.topics(season)) for season in range(3)]
+    assert set.union(*topics) == set(range(len(TOPIC_NAMES)))
+    assert sum(map(len, topics)) == len(TOPIC_NAMES)
+
+
+def test_an_upheaval_replaces_everything_at_its_hour() -> None:
+    """From its hour on interests and popularity are not those of before, and each change is told."""
+    shop = Shop(seed=6, users=200, items=500, drift=0.0, almanac=Almanac(upheaval_hours=(48.0,)))
+    counts: list[Counter[str]] = [Counter(), Counter()]
+    before = interests_of(shop)
+    while len(counts[1]) == 0 or counts[1].total() < counts[0].total():
+        interaction = take(shop, 1)[0]
+        assert bool(shop.turns) == (interaction.timestamp_ms >= OPENING_MS + 48 * HOUR_MS)
+        counts[bool(shop.turns)][interaction.item_id] += 1
+    assert shop.turns == [Turn(OPENING_MS + 48 * HOUR_MS)]
+    assert sum(one == other for one, other in zip(before, interests_of(shop), strict=True)) < 20
+    favourites = [{item for item, _ in count.most_common(20)} for count in counts]
+    assert len(favourites[0] & favourites[1]) < 10
+    told = Counter(change.user_id for change in shop.new_interests())
+    assert set(told.values()) == {1, 2}
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"seasons": 0}, {"seasons": 7}, {"season_hours": 0.0}, {"upheaval_hours": (-1.0,)}]
+)
+def test_an_almanac_without_sense_is_refused(wrong: dict[str, Any]) -> None:
+    """No seasons, more than there are topics for, or times before the opening raise ValueError."""
+    with pytest.raises(ValueError, match=r"an almanac has|upheavals come"):
+        Almanac(**wrong)
 
 
 @pytest.mark.parametrize("user_id", ["12", "u", "u20", "u-1", "u01", "i3", ""])

@@ -13,6 +13,7 @@ from streams.cli import main
 from streams.events import InteractionDecoder, ItemListed, decode_item
 from streams.logs import read_items, read_log
 from streams.settings import Settings, Source, SourceFields
+from streams.shop import OPENING_MS
 from streams.topics import create_topics
 
 LOG = """user_id,item_id,timestamp,action,value
@@ -74,9 +75,24 @@ def test_the_same_seed_writes_the_same_log(tmp_path: Path, freshet: Freshet) -> 
     assert {interaction.item_id for interaction in interactions} <= listed
 
 
+def test_a_log_with_seasons_says_when_they_turned(tmp_path: Path, freshet: Freshet) -> None:
+    """The result names the times at which seasons and upheavals began, as far as the log goes."""
+    options = ("--users", 200, "--items", 100, "--rate", 100, "--seconds", 30, "--out", tmp_path / "log")
+    turning = ("--seasons", 2, "--season-hours", 10, "--upheaval-hours", 12.5, "--json")
+    turns = _result(freshet("simulate", *options, *turning))["turns"]
+    hours = [(turn["timestamp"] - OPENING_MS) / 3_600_000 for turn in turns]
+    assert hours[:3] == [10, 12.5, 20]
+    assert [turn.get("season") for turn in turns[:3]] == [1, None, 0]
+    last = list(read_log(tmp_path / "log" / "events.csv.gz"))[-1]
+    assert turns[-1]["timestamp"] <= last.timestamp_ms < turns[-1]["timestamp"] + 10 * 3_600_000
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
+        (("simulate", "--season-hours", "0"), "--season-hours 0.0: expected a number above 0"),
+        (("simulate", "--upheaval-hours", "inf"), "--upheaval-hours inf: expected a number above 0"),
+        (("simulate", "--seasons", "9"), "--seasons"),
         (("simulate", "--rate", "nan"), "--rate nan: expected a number above 0"),
         (("simulate", "--rate", "0"), "--rate 0.0: expected a number above 0"),
         (("simulate", "--seconds", "-1"), "--seconds -1.0: expected a number above 0"),

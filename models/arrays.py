@@ -1,0 +1,9 @@
+"""The types of arrays that go through compiled code, and the few that all of it is about."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Times = NDArray[np.int64]
+Rows = NDArray[np.int32]

@@ -1,0 +1,126 @@
+"""The baselines that are tested beside the model: popularity, recent popularity, the user's own repeats."""
+
+import numpy as np
+
+from models.arrays import Rows, Times
+from models.catalog import Catalog, Items
+from models.compiled import compiled
+from models.counts import Counts
+from models.counts.layout import DEPTHS, EVENTS, LAST, LEADERS, Tables
+from models.counts.popularity import find, popularity
+from models.exclusion import Banned, ban, empty_banned, is_banned
+from models.history import History, comes_again
+from models.prequential import BASELINES
+
+_TIE_BREAK = 3  # the half-life that orders what is equal otherwise
+_FOR_EVER = 5
+DEPTH = DEPTHS[_FOR_EVER]
+_COLUMNS = (5, 2, 3, 4)  # which of HALF_LIVES each of BASELINES but the last is about
+_FIRST_EXCLUSIONS = 256
+
+
+class Baselines:
+    """Tested on the counters' own lists, which count every event 1, whatever its action.
+
+    Each list is known down to its first 1,000 items, so that the cost of an event does not grow with the
+    catalogue: a target below them has no rank, and every mrr is a lower bound (by less than 0.001). Equal
+    scores are ordered by recent popularity at half-life 1,500; what is equal even then counts against the
+    target.
+    """
+
+    def __init__(self, catalog: Catalog, counts: Counts) -> None:
+        self._catalog = catalog
+        self._counts = counts
+        self._banned: Banned = empty_banned(_FIRST_EXCLUSIONS)
+        self._ranks = np.zeros(len(BASELINES), np.int64)
+
+    def test(self, history: History, target_row: int) -> list[int | None]:
+        """Return the target's rank by each of BASELINES, among all items but the excluded.
+
+        None if it is too deep, or unheard of. Call it before the event is counted.
+        """
+        if 4 * len(history.excluded) > len(self._banned.table):
+            self._banned = empty_banned(len(history.excluded))
+        self._counts.reserve()
+        items = self._catalog.items(len(history.excluded) > 0)
+        _test(self._counts.tables, self._banned, items, history, target_row, self._ranks)
+        return [rank or None for rank in self._ranks.tolist()]
+
+
+@compiled
+def _test(tables: Tables, banned: Banned, items: Items, history: History, target: int, ranks: Times) -> None:
+    """Write int64[BASELINES], 0 for no rank."""
+    ranks[:] = 0
+    if items.has_exclusions:
+        ban(banned, history.excluded)
+    if tables.facts[target, EVENTS] == 0 or _is_banned(banned, items, target):
+        return
+    for number in range(len(_COLUMNS)):
+        ranks[number] = _popularity_rank(tables, banned, items, target, _COLUMNS[number])
+    ranks[len(_COLUMNS)] = _repeat_rank(tables, banned, items, history.rows, target, ranks[2])
+
+
+@compiled
+def _is_banned(banned: Banned, items: Items, row: int) -> bool:
+    return bool(items.has_exclusions and is_banned(banned, items.fingerprints[row]))
+
+
+@compiled
+def _recent(tables: Tables, row: int) -> np.float32:
+    return popularity(tables, row, _TIE_BREAK, tables.facts[row, LAST])
+
+
+@compiled
+def _popularity_rank(tables: Tables, banned: Banned, items: Items, target: int, half_life: int) -> int:
+    """Return 1 + the allowed leaders at least as popular as the target, which must lead: else 0."""
+    size = tables.clock[LEADERS + half_life]
+    rows, values = tables.leaders[half_life], tables.leader_values[half_life]
+    at = find(rows, size, target)
+    if at < 0:
+        return 0
+    rank, value, recent = 1, values[at], _recent(tables, target)
+    for place in range(size):
+        if values[place] < value:
+            break
+        if place == at or (
+            half_life == _FOR_EVER and values[place] == value and _recent(tables, rows[place]) < recent
+        ):
+            continue
+        rank += not _is_banned(banned, items, rows[place])
+    return rank
+
+
+@compiled
+def _repeat_rank(
+    tables: Tables, banned: Banned, items: Items, rows: Rows, target: int, recent_rank: int
+) -> int:
+    """Rank by the sum over the user's events of 1 / age, age 1 being the last; then by `recent_rank`.
+
+    All own items come first, then the others as they rank by recent popularity, so that of a target which is
+    no own item, those own ones are added that are not before it anyway.
+    """
+    length, recent = len(rows), _recent(tables, target)
+    score = _own_score(rows, target)
+    above = 0
+    for place in range(length):
+        row = rows[place]
+        if row < 0 or row == target or comes_again(rows, place) or _is_banned(banned, items, row):
+            continue
+        is_as_recent = _recent(tables, row) >= recent
+        if score > 0:
+            other = _own_score(rows, row)
+            above += int(other > score or (other == score and is_as_recent))
+        else:
+            above += int(not is_as_recent)
+    if score > 0:
+        return 1 + above
+    return recent_rank + above if recent_rank > 0 else 0
+
+
+@compiled
+def _own_score(rows: Rows, row: int) -> float:
+    score, length = 0.0, len(rows)
+    for place in range(length - 1, -1, -1):
+        if rows[place] == row:
+            score += 1.0 / (length - place)
+    return score

@@ -1,0 +1,67 @@
+"""What a candidate and its moment are described by: the columns of every feature and context array."""
+
+from dataclasses import dataclass
+
+KEPT = 64
+"""How many candidates the first stage passes on, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A number about a candidate, and the weight it starts with in both stages."""
+
+    name: str
+    initial_weight: float = 0.0
+
+
+# The first ROOTS columns are sqrt(value / the largest value among the candidates), in [0, 1].
+FEATURES = (
+    Feature("co-occurrence", 3.0),  # both directions, decayed by position .85^p, normalised by both counts
+    Feature("wide co-occurrence"),  # the same with .97^p
+    Feature("followed"),  # what came after the items of the history, .85^p, as a share of all that did
+    Feature("followed the last"),  # the same with .5^p
+    Feature("companions"),  # how often both were in one history, undecayed, .97^p
+    Feature("companions lately"),  # the same, decayed by the time since the user had it
+    Feature("transition", 1.0),  # how often it came right after the last item
+    Feature("lasting co-occurrence"),  # as the first, with pairs forgotten at a half-life of 10,000 events
+    Feature("followed at this gap"),  # as `followed`, counting only pairs of the same time gap
+    Feature("session co-occurrence"),  # as the first, of pairs that were less than ten minutes apart
+    Feature("popularity 30"),
+    Feature("popularity 100"),
+    Feature("popularity 300", 1.0),
+    Feature("popularity 1500"),
+    Feature("popularity 6000"),
+    Feature("popularity"),
+    Feature("popularity at this gap"),
+    Feature("popularity at this length"),
+    # The others are about 0 to 1.5 as they are.
+    Feature("age"),  # events since its first
+    Feature("idle"),  # events since its last
+    Feature("repeated"),  # how often who has it has had it before
+    Feature("own recency", 3.0),
+    Feature("own count"),
+    Feature("own decayed count"),
+    Feature("own elapsed"),
+    Feature("own transition"),
+    Feature("own hour"),
+    Feature("own lasting count"),
+)
+F = len(FEATURES)
+ROOTS = 18
+
+CONTEXT = (
+    "length",
+    "gap",
+    "events",
+    "repeat share",
+    "same twice",
+    "no history",
+    "gap is an instant",
+    "gap is minutes",
+    "gap is hours",
+    "gap is days",
+    "session",
+    "pace",
+    "rare items",
+)
+Q = len(CONTEXT)

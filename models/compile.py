@@ -1,0 +1,50 @@
+"""Compiles what is compiled, once: `python -m models.compile`, in about a minute; later starts load it."""
+
+import numpy as np
+
+from models.baselines import Baselines
+from models.catalog import Catalog
+from models.counts import Counts
+from models.history import History
+from models.learner import Learner, compile_kernels
+from models.ranking import Ranker
+
+_ITEMS = 40
+_EVENTS = 300
+
+
+def main() -> None:
+    """Run a small stream through every compiled function, with the types that a worker uses."""
+    compile_kernels()
+    catalog = Catalog()
+    rows = [catalog.admit(f"item {number}") for number in range(_ITEMS)]
+    counts = Counts(catalog, slots=1 << 14)
+    ranker, learner, baselines = Ranker(catalog, counts), Learner(device="cpu"), Baselines(catalog, counts)
+    for event in range(_EVENTS):
+        row, time_ms = rows[event * event % _ITEMS], event * 60_000
+        history = _history(rows, event, time_ms)
+        ranker.test(history, time_ms, row, 1.0, learner.waiting, learner.next_slot)
+        learner.observe(1.0, event)
+        baselines.test(history, row)
+        counts.count(history, row, time_ms, event % 7 == 0)
+    query = ranker.query(_history(rows, _EVENTS, _EVENTS * 60_000), _EVENTS * 60_000)
+    ranker.top(query, 10, learner.scores)
+
+
+def _history(rows: list[int], event: int, time_ms: int) -> History:
+    """Return a history of the three items before; the user has been excluded from one of them."""
+    past = [rows[(event - back) % len(rows)] for back in (3, 2, 1)]
+    times_ms = np.array([time_ms - back * 1000 for back in (3, 2, 1)], np.int64)
+    return History(
+        rows=np.array(past, np.int32),
+        actions=np.frombuffer(bytes(3), np.uint8),
+        times_ms=times_ms,
+        repeat_rows=np.array(past, np.int32),
+        repeat_counts=np.ones(3),
+        repeat_times_ms=times_ms,
+        excluded=np.frombuffer(past[0].to_bytes(4, "little"), np.uint32),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""How the hot loops of this package are compiled: by numba, without the interpreter's lock, kept on disk."""
+
+import os
+from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
+from typing import TypeVar
+
+import numba
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+_PACKAGE = Path(__file__).parent
+# Sums may be taken in any order; but infinities and what is not a number keep their meaning.
+_FAST = {"reassoc", "contract", "arcp", "nsz"}
+
+
+def compiled(function: Function) -> Function:
+    """Compile a function of numbers and arrays at its first call, or load it as it was compiled before."""
+    compiler = numba.njit(nogil=True, cache=True, fastmath=_FAST, error_model="numpy")
+    return compiler(function)  # type: ignore[no-any-return]
+
+
+def _cache_directory() -> Path:
+    """Return a directory of this very source: numba looks at the file of a function, not at what it calls."""
+    digest = blake2b(numba.__version__.encode(), digest_size=8)
+    for file in sorted(_PACKAGE.rglob("*.py")):
+        digest.update(file.read_bytes())
+    name = f"compiled-{digest.hexdigest()}"
+    beside = _PACKAGE / "__pycache__"
+    if os.access(beside if beside.exists() else _PACKAGE, os.W_OK):
+        return beside / name
+    return Path.home() / ".cache" / "freshet" / name
+
+
+if not os.environ.get("NUMBA_CACHE_DIR"):
+    numba.config.CACHE_DIR = str(_cache_directory())

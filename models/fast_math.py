@@ -1,0 +1,25 @@
+"""Functions of whole arrays that a compiler can do many at a time."""
+
+import numpy as np
+
+from models.arrays import Floats
+from models.compiled import compiled
+
+_MANTISSA, _ONE_BITS, _EXPONENT_SHIFT, _BIAS = np.int32(0x7FFFFF), np.int32(0x3F800000), 23, 127
+_LN2 = np.float32(0.6931472)
+# log2(m) for m in [1, 2), by a cubic: off by at most 0.0011.
+_C0, _C1, _C2, _C3 = (np.float32(c) for c in (-2.1536207, 3.0478842, -1.05187502, 0.15824871))
+
+
+@compiled
+def log1p_into(out: Floats, size: int, factor: np.float32) -> None:
+    """Replace float32[:size], each at least 0, by factor * log(1 + x), to about 0.0008 * factor."""
+    for place in range(size):
+        out[place] += np.float32(1.0)
+    bits = out.view(np.int32)
+    for place in range(size):
+        exponent = np.float32((bits[place] >> _EXPONENT_SHIFT) - _BIAS)
+        bits[place] = (bits[place] & _MANTISSA) | _ONE_BITS
+        mantissa = out[place]
+        log2 = exponent + ((_C3 * mantissa + _C2) * mantissa + _C1) * mantissa + _C0
+        out[place] = log2 * _LN2 * factor

@@ -1,0 +1,201 @@
+"""Why an item is in a list: what its score would lose without each cause.
+
+The causes are one item of the user's history, what is rising, what is popular, and the user's own habit. Each
+is taken out of the item's features, and the second stage scores what is left; the causes whose absence costs
+most are the reasons. So a reason is as true as the score: without its cause the item falls.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.arrays import Floats, Rows
+from models.candidates import shares
+from models.catalog import Catalog, RowArray
+from models.columns import FEATURES
+from models.compiled import compiled
+from models.counts.layout import (
+    BACKWARD,
+    COUNT,
+    EVENTS,
+    FORWARD,
+    HALF_LIVES,
+    LAST,
+    LEADERS,
+    LOOK_BACK,
+    NEXT,
+    NOW,
+    OFFSET,
+    PAIR_LASTING,
+    SIZE,
+    TOGETHER,
+    Tables,
+    gap_bucket,
+)
+from models.counts.popularity import find, popularity
+from models.features import OWN
+from models.history import History, comes_again
+
+RISING = "rising"
+POPULAR = "popular"
+COMES_BACK = "you come back to it"
+RECENT = "you had it recently"
+REASONS = 2
+
+_NAMES = [feature.name for feature in FEATURES]
+_NEIGHBOURS = slice(0, _NAMES.index("popularity 30"))
+_SHORT = slice(_NAMES.index("popularity 30"), _NAMES.index("popularity 1500"))
+_LONG = slice(_NAMES.index("popularity 1500"), _NAMES.index("popularity at this length") + 1)
+_LATELY = [_NAMES.index("own recency"), _NAMES.index("own elapsed")]
+_OFTEN = [number for number in range(OWN, len(_NAMES)) if number not in _LATELY]
+_BLANKS = (_SHORT, _LONG, _OFTEN, _LATELY)
+_SUMS = _NAMES.index("popularity 30")
+_FORWARD_SHARE = _SUMS  # the column behind the sums: how much of the pair is forward
+_SMALLEST_GAIN = 0.01
+_RISING_BY = 1.5
+_RISING_HALF_LIFE, _LN2 = 2, float(np.log(2.0))
+_POPULAR_AT = 100  # places
+_DAY_MS = 86_400_000
+_RHYTHMS = ((1, "daily"), (7, "weekly"), (30, "monthly"))
+_RHYTHM_TOLERANCE = 0.25
+_TIMES = 3
+
+FeatureArray = NDArray[np.float32]
+Scores = Callable[[FeatureArray, FeatureArray], FeatureArray]
+"""The second stage: float32[n] scores of float32[n, F] features in a float32[Q] context."""
+
+
+def explain(
+    tables: Tables,
+    catalog: Catalog,
+    history: History,
+    now_ms: int,
+    rows: RowArray,
+    features: FeatureArray,
+    context: FeatureArray,
+    scores: Scores,
+) -> list[list[str]]:
+    """Return the reasons, strongest first, of int32[n] rows with features [n, F]."""
+    count = len(rows)
+    parts = np.zeros((count, LOOK_BACK, _SUMS + 1), np.float32)
+    leads = np.zeros((count, 2), np.bool_)
+    _find_causes(tables, history, now_ms, rows, parts, leads)
+    causes = _strongest(parts)  # [n], positions
+    variants = np.repeat(features[None], 2 + len(_BLANKS), axis=0)  # [2 + blanks, n, F]
+    variants[1, :, _NEIGHBOURS] *= np.sqrt(_left_without(parts, causes))
+    for number, columns in enumerate(_BLANKS, 2):
+        variants[number][:, columns] = 0.0
+    values = scores(variants.reshape(-1, features.shape[1]), context).reshape(-1, count)  # [2 + blanks, n]
+    gains = values[0] - values[1:]  # [1 + blanks, n]
+    reasons = []
+    for number, row in enumerate(rows.tolist()):
+        words = (
+            _cause(catalog, history, parts[number], int(causes[number])),
+            RISING if leads[number, 0] else None,
+            POPULAR if leads[number, 1] else None,
+            _habit(history, row),
+            RECENT if row in history.rows else None,
+        )
+        told = [(gain, word) for gain, word in zip(gains[:, number].tolist(), words, strict=True) if word]
+        told.sort(reverse=True)
+        reasons.append([word for gain, word in told if gain > _SMALLEST_GAIN][:REASONS])
+    return reasons
+
+
+def _strongest(parts: FeatureArray) -> NDArray[np.int64]:
+    """Return int[n]: the position in the history that gives most, of float32[n, H, S + 1]."""
+    sums = parts[:, :, :_SUMS]
+    totals = np.maximum(sums.sum(axis=1, keepdims=True), np.float32(1e-12))  # [n, 1, S]
+    strongest: NDArray[np.int64] = (sums / totals).sum(axis=2).argmax(axis=1)  # [n, H] -> [n]
+    return strongest
+
+
+def _left_without(parts: FeatureArray, causes: NDArray[np.int64]) -> FeatureArray:
+    """Return float32[n, S]: which share of every sum is left without its cause."""
+    sums = parts[:, :, :_SUMS]
+    totals = np.maximum(sums.sum(axis=1), np.float32(1e-12))  # [n, H, S] -> [n, S]
+    without: FeatureArray = 1 - sums[np.arange(len(causes)), causes] / totals
+    return np.clip(without, 0, 1)
+
+
+def _cause(catalog: Catalog, history: History, parts: FeatureArray, position: int) -> str | None:
+    """Say which item of the history leads here: "after" it if this mostly came later, else "like" it."""
+    if not parts[position, :_SUMS].any():
+        return None
+    item_id = catalog.item_id(int(history.rows[len(history.rows) - 1 - position]))
+    if item_id is None:
+        return None
+    return f"{'after' if parts[position, _FORWARD_SHARE] > 0.5 else 'like'} {item_id}"
+
+
+def _habit(history: History, row: int) -> str | None:
+    """Say that the user comes back to an item, and how regularly, if they had it at least twice."""
+    times_ms = history.times_ms[history.rows == row]
+    if len(times_ms) < 2:
+        again = history.repeat_counts[history.repeat_rows == row]
+        return COMES_BACK if len(again) and again[0] > 1 else None
+    if len(times_ms) >= _TIMES:
+        days = np.diff(times_ms) / _DAY_MS
+        for rhythm, word in _RHYTHMS:
+            if (np.abs(days - rhythm) <= _RHYTHM_TOLERANCE * rhythm).all():
+                return f"{COMES_BACK} {word}"
+    return COMES_BACK
+
+
+@compiled
+def _find_causes(
+    tables: Tables, history: History, now_ms: int, rows: Rows, parts: Floats, leads: NDArray[np.bool_]
+) -> None:
+    """Write what each item of the history gives to every row, and whether the row rises or is popular."""
+    length = len(history.rows)
+    for number in range(len(rows)):
+        row = rows[number]
+        leads[number, 0] = _is_rising(tables, row)
+        leads[number, 1] = _is_popular(tables, row)
+        for position in range(min(length, LOOK_BACK)):
+            other = history.rows[length - 1 - position]
+            if other < 0:
+                continue
+            offset, size = tables.facts[other, OFFSET], tables.facts[other, SIZE]
+            at = find(tables.neighbours[offset : offset + size], size, row)
+            if at >= 0:
+                _take_part(tables, history, now_ms, position, offset + at, parts[number, position])
+
+
+@compiled
+def _take_part(tables: Tables, history: History, now_ms: int, position: int, slot: int, part: Floats) -> None:
+    """Write what a pair gives to each of the sums, as models/candidates.py adds them up."""
+    place, pair = len(history.rows) - 1 - position, tables.pairs[slot]
+    if comes_again(history.rows, place):
+        return
+    by = shares(tables, history, place, position, now_ms)
+    forward = pair[FORWARD] + pair[FORWARD + 1] + pair[FORWARD + 2] + pair[FORWARD + 3]
+    both = forward + pair[BACKWARD]
+    gap = gap_bucket(max(now_ms - history.times_ms[place], 0))
+    part[0], part[1], part[2], part[3] = by[0] * both, by[1] * both, by[2] * forward, by[3] * forward
+    part[4], part[5], part[6] = by[1] * pair[TOGETHER], by[4] * pair[TOGETHER], by[5] * pair[NEXT]
+    part[7], part[8], part[9] = by[6] * pair[PAIR_LASTING], by[7] * pair[FORWARD + gap], by[8] * both
+    part[10] = forward / both if both > 0 else 0.0
+
+
+@compiled
+def _is_rising(tables: Tables, row: int) -> bool:
+    """Return whether an item has half as much again of what is recent as of the whole."""
+    now = tables.clock[NOW]
+    if now == 0 or tables.facts[row, EVENTS] == 0:
+        return False
+    half_life = HALF_LIVES[_RISING_HALF_LIFE]
+    mass = half_life / _LN2 * (1.0 - 2.0 ** (-now / half_life)) * tables.units[_RISING_HALF_LIFE]
+    recent = popularity(tables, row, _RISING_HALF_LIFE, tables.facts[row, LAST]) / mass
+    return bool(recent > _RISING_BY * tables.values[row, COUNT] / now)
+
+
+@compiled
+def _is_popular(tables: Tables, row: int) -> bool:
+    """Return whether an item is among the first at one of the long half-lives."""
+    for half_life in range(_RISING_HALF_LIFE + 1, len(HALF_LIVES)):
+        size = min(tables.clock[LEADERS + half_life], _POPULAR_AT)
+        if find(tables.leaders[half_life], size, row) >= 0:
+            return True
+    return False

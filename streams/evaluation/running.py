@@ -1,0 +1,62 @@
+"""Runs an evaluation: the log in chunks, through one worker's recommender or through several."""
+
+import time
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from streams.evaluation.chunks import SeenItems, cut
+from streams.evaluation.outcome import Cost, Evaluation, Variant
+from streams.evaluation.team import RankTable, Sharing, Team
+from streams.events import Interaction
+from streams.settings import Exclude, Settings
+
+CHUNK = 2000
+# In the variant `new` a user is never recommended what they had, and a repeat is not scored.
+_EXCLUDE: dict[Variant, Exclude] = {"all": "nothing", "new": "seen"}
+
+
+def evaluate_log(
+    interactions: Iterable[Interaction],
+    settings: Settings,
+    variant: Variant,
+    chunk: int = CHUNK,
+    on_progress: Callable[[int], None] | None = None,
+    sharing: Sharing = Sharing(),  # noqa: B008 - frozen
+) -> Evaluation:
+    """Score every interaction before it is learned; `chunk` changes how many go into a step, never a rank.
+
+    With `settings.batch_ties` chunks end where an instant ends. `settings.effort` "auto" is "full" here: the
+    same log gives the same ranks, whatever else the machine has to do.
+    """
+    effort = "full" if settings.effort == "auto" else settings.effort
+    settings = msgspec.structs.replace(settings, exclude=_EXCLUDE[variant], effort=effort)
+    ranks, seen, late = RankTable(), SeenItems(settings.batch_ties), 0
+    team = Team(settings, sharing, ranks.put)
+    size = min(chunk, sharing.transaction_events or chunk)
+    started, cpu_started = time.perf_counter(), time.process_time()
+    for events in cut(interactions, size, settings.batch_ties):
+        first = len(seen)
+        seen.add(events)
+        ranks.grow(len(seen))
+        late += team.step(first, events)
+        if on_progress is not None:
+            on_progress(len(seen))
+    counters = team.finish()
+    cost = Cost(
+        seconds=time.perf_counter() - started,
+        cpu_seconds=time.process_time() - cpu_started,
+        step_cpu_seconds=team.step_cpu_seconds,
+        step_events=team.step_events,
+    )
+    conditions = {
+        "device": team.device,
+        "seed": settings.seed,
+        "effort": effort,
+        "batch_ties": settings.batch_ties,
+        "workers": sharing.workers,
+    }
+    if sharing.workers > 1:
+        conditions["workers_late_events"] = sharing.late_events
+        conditions["counters_equal"] = len(set(counters)) == 1
+    return Evaluation(variant, ranks.by_scorer(), seen.mask(), late, cost, conditions)
