@@ -33,6 +33,7 @@ from streams.examples import Examples, ExamplesRecorder, user_hash
 from streams.settings import Settings
 
 SCORER = "freshet"
+TITLE_CHARACTERS = 200  # a list is a message, and a catalogue is held in memory
 OnRank = Callable[[int, str, int | None], None]  # number of the event, scorer, rank
 ACTION_CODES = {name: code for code, name in enumerate(ACTIONS)}
 log = logging.getLogger(__name__)
@@ -184,7 +185,7 @@ class Recommender:
 
     def enlist(self, item: ItemListed) -> None:
         """Take in what the catalogue says of an item."""
-        self.catalog.enlist(self.catalog.admit(item.item_id), item.title)
+        self.catalog.enlist(self.catalog.admit(item.item_id), item.title[:TITLE_CHARACTERS])
 
     def delist(self, item_id: str) -> None:
         """Recommend an item no longer: the catalogue removed it."""
