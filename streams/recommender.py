@@ -29,7 +29,7 @@ from streams.events import (
     Refused,
     Retraction,
 )
-from streams.examples import Examples, ExamplesRecorder, user_hash
+from streams.examples import ANEW, Examples, ExamplesRecorder, user_hash
 from streams.settings import Settings
 
 SCORER = "freshet"
@@ -172,8 +172,8 @@ class Recommender:
                 self.counts.count(row, weight=self._weight(ACTIONS[event.action], event.topic))
                 self.baselines.learn(row)
                 counted += 1
-        for topic, (_, end) in examples.spans.items():
-            self.marks[topic, examples.partition] = max(before[topic], end)
+        for topic, (start, end) in examples.spans.items():
+            self.marks[topic, examples.partition] = end if start == ANEW else max(before[topic], end)
         return counted, counted if examples.worker_id == self.worker_id else 0
 
     def forget(self, whose: int) -> None:
