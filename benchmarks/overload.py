@@ -1,4 +1,4 @@
-"""A worker and a backlog: how fast the lag falls, how many lists that costs, how much memory, also on a slow disk.
+"""A worker and a backlog: how fast the lag falls, what it costs in lists and memory, also on a slow disk.
 
 python -m benchmarks.overload [--events 1000000] [--users 4000] [--partitions 4] [--hot 0.2] [--disk-ms 50]
 """
