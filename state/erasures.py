@@ -8,6 +8,7 @@ KEPT_MS = 30 * 86_400_000
 """So long an erasure is remembered: older records than these are in no log that anybody still reads."""
 
 _TIME_BYTES = 8
+_KEY_BYTES = len(erased_key(0))
 
 
 class Erasures:
@@ -19,8 +20,8 @@ class Erasures:
         self._new: dict[int, int] = {}
         self._expired: set[int] = set()
         for key, value in store.scan(ERASED_PREFIX):
-            if len(value) != _TIME_BYTES:
-                raise CorruptState(f"the time of an erasure has {len(value)} bytes; expected {_TIME_BYTES}")
+            if len(value) != _TIME_BYTES or len(key) != _KEY_BYTES:
+                raise CorruptState(f"an erasure of {len(key)} + {len(value)} bytes is none: {key[:20].hex()}")
             self._times_ms[erased_hash(key)] = int.from_bytes(value, "little")
 
     def __bool__(self) -> bool:

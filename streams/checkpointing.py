@@ -30,8 +30,8 @@ def load_newest(directory: Path, recommender: Recommender) -> None:
     file, arrays, facts = found
     try:
         restore(recommender, arrays, facts)
-    except (KeyError, ValueError) as error:
-        raise ConfigurationError(f"{file} does not fit this version: {error}; `freshet reset`") from None
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"{file} does not fit this version: {error!r}; `freshet reset`") from None
     log.info("goes on from %s: model %s, %d events", file, facts["model_version"], facts["events"])
 
 

@@ -22,6 +22,7 @@ from streams.events import ACTIONS
 
 MAGIC = b"FXE"
 VERSION = 1
+ANEW = -1  # in the place of a span's beginning: the topic was made anew, its log begins at the span's end
 LATE = 1  # flag of an event that was older than its user's newest
 UNPACKED_BYTES = 8 << 20  # hundreds of thousands of events; a transaction has a few thousand at most
 _LEVEL = 6
@@ -58,7 +59,10 @@ class ExampleHistory:
 
 @dataclass(slots=True)
 class Examples:
-    """What one transaction of a partition taught. `spans` are the offsets it covers: topic -> (from, to)."""
+    """What one transaction of a partition taught. `spans` are the offsets it covers: topic -> (from, to).
+
+    Where (ANEW, to) is said, whatever was counted of the topic was of another log.
+    """
 
     worker_id: str
     partition: int

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
 from aiokafka.structs import ConsumerRecord
 
 POLL_MS = 200
@@ -22,7 +23,8 @@ log = logging.getLogger(__name__)
 class LogFollower:
     """Hands the committed records of a topic to `take`, each partition in order, again where `take` failed.
 
-    `positions` are the offsets to go on from; a partition without one is read from its beginning.
+    `positions` are the offsets to go on from; a partition without one is read from its beginning. Where
+    retention takes what was to be read it goes on behind that, and tells `missed` how many offsets it was.
     """
 
     def __init__(
@@ -32,8 +34,10 @@ class LogFollower:
         servers: list[str],
         take: Take,
         positions: Mapping[int, int] | None = None,
+        missed: Callable[[int], object] = lambda _: None,
     ) -> None:
         self.topic = topic
+        self._missed = missed
         self._tps = [TopicPartition(topic, number) for number in range(partitions)]
         self._servers = servers
         self._take = take
@@ -48,15 +52,15 @@ class LogFollower:
             bootstrap_servers=self._servers,
             group_id=None,
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",  # else it would pass in silence over what retention took
             isolation_level="read_committed",
             fetch_max_wait_ms=POLL_MS,
             max_partition_fetch_bytes=min(FETCH_BYTES, ALL_FETCH_BYTES // len(self._tps)),
         )
         await consumer.start()
-        consumer.assign(self._tps)
         starts = await consumer.beginning_offsets(self._tps)
         ends = await consumer.end_offsets(self._tps)
+        consumer.assign(self._tps)
         for tp in self._tps:
             position = self._positions.get(tp.partition, starts[tp])
             if position > ends[tp]:
@@ -85,6 +89,11 @@ class LogFollower:
                     log.info("%s: %d records to go", self.topic, missing)
                 await self._moved.wait()
 
+    @property
+    def positions(self) -> dict[int, int]:
+        """Where reading goes on, by partition: everything before was taken. It is kept up to date."""
+        return self._positions
+
     async def stop(self) -> None:
         """Stop following."""
         if self._task is not None:
@@ -108,7 +117,11 @@ class LogFollower:
         consumer = self._consumer
         if consumer is None:
             raise RuntimeError(f"{self.topic} is not followed")
-        fetched = await consumer.getmany(*self._tps, timeout_ms=POLL_MS, max_records=BATCH_RECORDS)
+        try:
+            fetched = await consumer.getmany(*self._tps, timeout_ms=POLL_MS, max_records=BATCH_RECORDS)
+        except OffsetOutOfRangeError as error:
+            await self._go_on_at_beginning(consumer, error.args[0])
+            return
         for tp, records in fetched.items():
             await self._take(records)
             self._positions[tp.partition] = records[-1].offset + 1
@@ -116,6 +129,20 @@ class LogFollower:
         async with self._moved:
             self._positions.update(positions)
             self._moved.notify_all()
+
+    async def _go_on_at_beginning(
+        self, consumer: AIOKafkaConsumer, places: Mapping[TopicPartition, int]
+    ) -> None:
+        starts = await consumer.beginning_offsets(list(places))
+        for tp, start in starts.items():
+            position = self._positions[tp.partition]
+            log.error(
+                "%s partition %d begins at %d by now: what was to be read from %d on is gone",
+                *(self.topic, tp.partition, start, position),
+            )
+            self._missed(max(start - position, 0))
+            self._positions[tp.partition] = start
+            consumer.seek(tp, start)
 
     def _seek_back(self) -> None:
         if self._consumer is not None:

@@ -79,7 +79,8 @@ class Metrics:
         )
         self.examples_counted = counter("examples_counted", "Events counted from the examples log.")
         self.examples_missed = counter(
-            "examples_missed", "Records of the examples log that could not be read, and were passed over."
+            "examples_missed",
+            "Records of the examples log that could not be read, and offsets that retention took before.",
         )
         self.items_refused = counter(
             "items_refused", "Records of the items topic that are no items.", "reason"

@@ -148,7 +148,7 @@ class Partition:
         try:
             restored = await self._changelog.restore(consumer, self._store)
             self.next_offsets = read_next(self._store)
-            self._known_ids = _read_topics(self._store)
+            self._known_ids = read_topics(self._store)
             await self._compare_logs(consumer, topics)
         finally:
             await consumer.stop()
@@ -247,8 +247,7 @@ class Partition:
             if applied > ends[tp] or (known and found and known != found):
                 raise LostLogError(
                     f"{tp.topic} was made anew: what was applied, up to {applied}, is not what is there, "
-                    f"up to {ends[tp]}; use another group, or delete the topic "
-                    f"{self._changelog.topic} and the data directories"
+                    f"up to {ends[tp]}; if that was meant, stop all workers and `freshet reset --sources`"
                 )
             if applied < starts[tp]:
                 self.lost[tp.topic] = starts[tp] - applied
@@ -266,7 +265,7 @@ class Partition:
             await producer.client.close()
 
 
-def _read_topics(store: UserStore) -> dict[str, str]:
+def read_topics(store: UserStore) -> dict[str, str]:
     """Return the identities of the topics that the next offsets are of. Raises CorruptState."""
     try:
         return msgspec.json.decode(store.get(TOPICS_KEY) or b"{}", type=dict[str, str])

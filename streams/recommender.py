@@ -7,12 +7,12 @@ with their positions; it changes no store, only the overlay of a partition's use
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from models.baselines import Baselines
-from models.catalog import UNKNOWN, Catalog, KeyCollision, item_key
+from models.catalog import UNKNOWN, Catalog, KeyCollision
 from models.counts import Counts
 from models.history import History
 from models.learner import Learner
@@ -29,38 +29,21 @@ from streams.events import (
     Refused,
     Retraction,
 )
-from streams.examples import Examples, ExamplesRecorder, user_hash
+from streams.examples import ANEW, Examples, ExamplesRecorder, user_hash
 from streams.past import Past
 from streams.settings import Settings
+from streams.steps import Record, Step
 from streams.testing import Test, Tester
+from streams.withdrawal import pass_over, retract
+
+__all__ = ["ACTION_CODES", "SCORER", "Recommender", "Record", "Step"]
 
 SCORER = "freshet"
+TITLE_CHARACTERS = 200  # a list is a message, and a catalogue is held in memory
 OnRank = Callable[[int, str, int | None], None]  # number of the event, scorer, rank
 ACTION_CODES = {name: code for code, name in enumerate(ACTIONS)}
 log = logging.getLogger(__name__)
 _NOTHING = np.frombuffer(b"", np.uint32)
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One decoded record of a source: its position, and the interactions or retractions it holds."""
-
-    topic: str
-    partition: int
-    offset: int
-    interactions: Sequence[Line]
-
-
-@dataclass(slots=True)
-class Step:
-    """What a step found besides the users that it changed."""
-
-    applied: dict[tuple[str, str], int] = field(default_factory=dict)  # (topic, action) -> events
-    late: dict[str, int] = field(default_factory=dict)  # topic -> events
-    duplicates: dict[str, int] = field(default_factory=dict)  # topic -> events known by their id
-    retractions: dict[tuple[str, str], int] = field(default_factory=dict)  # (topic, outcome) -> retractions
-    refused: list[tuple[Record, Refused]] = field(default_factory=list)
-    new_item_ids: dict[int, str] = field(default_factory=dict)  # key -> id, not durable yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +108,7 @@ class Recommender:
                 if isinstance(line, Retraction):
                     self._apply_instant(instant, step, recorder)
                     instant = []
-                    self._retract(record, line, user, step, recorder)
+                    retract(record, line, user, step, self.settings.exclude, recorder)
                     continue
                 event = _Event(record, number, line, row, is_taught)
                 if not self._are_tied(instant, event):
@@ -134,7 +117,7 @@ class Recommender:
                 if line.event_id is not None and user.state.has_event(
                     line.event_id, record.topic, record.offset
                 ):
-                    _pass_over(record, user, step)
+                    pass_over(record, user, step)
                 else:
                     instant.append((event, user))
         self._apply_instant(instant, step, recorder)
@@ -183,8 +166,8 @@ class Recommender:
                 self.counts.count(pasts[event.user].history(), row, event.time_ms, event.is_late)
                 counted += 1
             pasts[event.user].add(row, event.action, event.time_ms)
-        for topic, (_, end) in examples.spans.items():
-            self.marks[topic, examples.partition] = max(before[topic], end)
+        for topic, (start, end) in examples.spans.items():
+            self.marks[topic, examples.partition] = end if start == ANEW else max(before[topic], end)
         return counted, counted if examples.worker_id == self.worker_id else 0
 
     def forget(self, whose: int) -> None:
@@ -196,7 +179,7 @@ class Recommender:
 
     def enlist(self, item: ItemListed) -> None:
         """Take in what the catalogue says of an item."""
-        self.catalog.enlist(self.catalog.admit(item.item_id), item.title)
+        self.catalog.enlist(self.catalog.admit(item.item_id), item.title[:TITLE_CHARACTERS])
 
     def delist(self, item_id: str) -> None:
         """Recommend an item no longer: the catalogue removed it."""
@@ -219,23 +202,6 @@ class Recommender:
 
     def _admit(self, line: Line) -> int:
         return UNKNOWN if isinstance(line, Retraction) else self.catalog.admit(line.item_id)
-
-    def _retract(
-        self, record: Record, line: Retraction, user: User, step: Step, recorder: ExamplesRecorder | None
-    ) -> None:
-        """Take interactions out of the user's sequence; what they taught stays."""
-        key = None if line.item_id is None else item_key(line.item_id)
-        taken = user.state.retract(line.event_id, key)
-        for each in taken:
-            if not self._still_excludes(user, each):
-                user.exclusions.remove(each)
-        if taken and recorder is not None:
-            recorder.restart(user.user_id)
-        if user.changed or not user.is_new:  # nobody comes to be by taking back what they never did
-            user.state.advance(record.topic, record.offset)
-            user.changed = True
-        outcome = (record.topic, "removed" if taken else "unmatched")
-        step.retractions[outcome] = step.retractions.get(outcome, 0) + 1
 
     def _are_tied(self, instant: Sequence[tuple[_Event, User]], event: _Event) -> bool:
         """Whether an event is to be scored before those of an instant are learned.
@@ -343,14 +309,6 @@ class Recommender:
         exclude = self.settings.exclude
         return exclude == "seen" or (exclude == "purchased" and interaction.action == "purchase")
 
-    def _still_excludes(self, user: User, key: int) -> bool:
-        """Whether what is left of the user's past, after a retraction, excludes an item."""
-        state = user.state
-        if self.settings.exclude == "seen":
-            return key in state.item_keys or key in state.repeat_keys
-        did = zip(state.item_keys, state.actions, strict=True)
-        return (key, ACTION_CODES["purchase"]) in did
-
     def _is_excluded(self, user: User, row: int) -> bool:
         return self.settings.exclude != "nothing" and user.exclusions.contains(self.catalog.key(row))
 
@@ -361,10 +319,3 @@ class Recommender:
         if row >= len(self.durable_ids):
             self.durable_ids.extend(bytes(len(self.catalog) - len(self.durable_ids)))
         self.durable_ids[row] = 1
-
-
-def _pass_over(record: Record, user: User, step: Step) -> None:
-    """Apply nothing of an interaction that came before in another record."""
-    user.state.advance(record.topic, record.offset)
-    user.changed = True
-    step.duplicates[record.topic] = step.duplicates.get(record.topic, 0) + 1

@@ -54,11 +54,21 @@ class Replication:
         self._recommender = recommender
         self._metrics = metrics
         self._in_thread = in_thread
-        self._follower = LogFollower(topic, partitions, servers, self._take, recommender.examples_positions)
+        self._follower = LogFollower(
+            topic,
+            partitions,
+            servers,
+            self._take,
+            recommender.examples_positions,
+            metrics.examples_missed.inc,
+        )
 
     async def start(self) -> None:
         """Follow the log to its end."""
         await self._follower.start()
+        # One mapping for both: so a checkpoint's positions pass the marks of transactions, behind which
+        # retention may begin the log, and they go back with a log that was made anew.
+        self._recommender.examples_positions = self._follower.positions
         await self._follower.catch_up()
 
     async def catch_up(self, partition: int) -> None:

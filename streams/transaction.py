@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import msgspec
 from aiokafka.structs import ConsumerRecord
 
 from state.overlay import Overlay
@@ -16,6 +17,7 @@ from streams.events import (
     Erasure,
     InteractionDecoder,
     Receipt,
+    RecommendationList,
     Refused,
     dead_letter_headers,
     decode_erasure,
@@ -35,6 +37,7 @@ STEP_EVENTS = (
     500  # one step's interactions, up to the end of an order: nobody has the model's thread for long
 )
 ENVELOPE_BYTES = 4 * 2**10  # what a dead letter's headers and its batch need at most
+LIST_BYTES = 2**20 - ENVELOPE_BYTES  # a topic that nobody configured takes no larger record
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +196,7 @@ class Transaction:
                 settings.topics.recommendations,
                 self.partition,
                 recommendations.user_id.encode(),
-                encode_list(recommendations),
+                _encoded(recommendations),
             )
         self._listed = [recommendations.user_id for recommendations in lists]
         for user_id in self._overlay.erased():
@@ -285,3 +288,13 @@ class Transaction:
         key = key and key[:room]
         value = value and value[: room - len(key or b"")]
         return key, value, [("cut-from-bytes", str(size).encode())]
+
+
+def _encoded(recommendations: RecommendationList) -> bytes:
+    """Return a list's bytes, without its last items where no topic would take it whole: that would block."""
+    value = encode_list(recommendations)
+    while len(value) > LIST_BYTES and recommendations.items:
+        best = recommendations.items[: len(recommendations.items) // 2]
+        recommendations = msgspec.structs.replace(recommendations, items=best)
+        value = encode_list(recommendations)
+    return value

@@ -145,7 +145,7 @@ def _app(settings: Settings, runtime: "Runtime") -> _App:
         table_standby_replicas=1,  # the assignor that keeps the topics of a partition number together
         stream_buffer_maxsize=BUFFERED_CHUNKS,
         # What was fetched stays as it came, compressed perhaps, until there is room for its records.
-        broker_max_poll_records=transport.CHUNK_RECORDS,
+        broker_max_poll_records=min(transport.CHUNK_RECORDS, runtime.room.records),
         consumer_max_fetch_size=_fetch_bytes(runtime.layout.partitions * len(settings.inputs)),
         broker_session_timeout=SESSION_TIMEOUT_SECONDS,
         broker_heartbeat_interval=HEARTBEAT_SECONDS,
@@ -179,6 +179,7 @@ class Runtime(mode.Service):  # type: ignore[misc]
         super().__init__()
         self.settings = settings
         self.layout = layout
+        self.room = Room.shared_by(layout.partitions * len(settings.inputs))
         self.identity = identity
         self.directory = Path(settings.data_directory)
         self.metrics = Metrics()
@@ -257,8 +258,7 @@ class Runtime(mode.Service):  # type: ignore[misc]
             topic_ids=self.layout.topic_ids,
             tombstone_ms=self.layout.tombstone_ms,
         )
-        room = Room.shared_by(self.layout.partitions * len(self.settings.inputs))
-        return Lane(part, consumer, tools, self._thread, self._catch_up, room)
+        return Lane(part, consumer, tools, self._thread, self._catch_up, self.room)
 
     def _begin_epoch(self, epoch: int, assignment: frozenset[TP]) -> None:
         inputs = self.settings.inputs

@@ -58,9 +58,10 @@ def import_(settings: Settings, file: Path, as_json: bool) -> None:
         _, facts = decode_checkpoint(data)
     except (CorruptCheckpointError, NewerCheckpointError) as error:
         raise ConfigurationError(f"{file} cannot be imported: {error}") from None
-    if facts["group"] != settings.group:
+    if facts.get("group") != settings.group:
         raise ConfigurationError(
-            f"{file} is of group {facts['group']!r}, this is {settings.group!r}; its marks mean other records"
+            f"{file} is of group {facts.get('group')!r}, this is {settings.group!r}; "
+            "its marks mean other records"
         )
     with claim(Path(settings.data_directory), settings.group):
         CheckpointFolder(Path(settings.data_directory) / CHECKPOINTS).write(data)

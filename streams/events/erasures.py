@@ -62,6 +62,8 @@ def decode_erasure(key: bytes | None, value: bytes | None) -> Erasure:
         ) from None
     if message.user_id not in (None, user_id):
         raise Refused("key", f"key: expected the text of the user id {shown(message.user_id)}")
+    if len((message.request_id or "").encode()) > ID_BYTES:
+        raise Refused("request_id", f"request_id: expected at most {ID_BYTES} bytes")
     return Erasure(user_id, message.request_id)
 
 

@@ -37,7 +37,7 @@ def all_targets() -> tuple[Target, ...]:
         ),
         Target("items", wire.items, wire.ITEMS),
         Target("lists", wire.lists, wire.LISTS),
-        Target("erasures", wire.erasures, wire.ERASURES),
+        Target("erasures and receipts", wire.erasures, wire.ERASURES),
         Target("item ids", wire.item_ids, wire.ITEM_IDS),
         Target("log lines", wire.log_lines, wire.LOG_LINES),
         Target("user state", users.state, users.STATES, users.with_checksum),
@@ -46,6 +46,7 @@ def all_targets() -> tuple[Target, ...]:
         Target("exclusion blocks", users.exclusions, users.EXCLUSIONS),
         Target("a user in the store", users.stored_user, users.STATES, users.with_checksum),
         Target("number of users", users.user_count, users.USER_COUNTS),
+        Target("erasures in the store", users.erasures, users.ERASURES),
         Target("examples", learned.examples, learned.EXAMPLES, learned.sealed_examples),
         Target("checkpoint", learned.checkpoint, learned.CHECKPOINTS, learned.sealed_checkpoint),
     )

@@ -15,10 +15,11 @@ from state import (
     encode_next,
     read_next,
 )
+from state.erasures import Erasures
 from state.exclusions import BLOCK_BYTES
-from state.keys import TOPICS_KEY, exclusion_keys, user_key
+from state.keys import ERASED_PREFIX, TOPICS_KEY, exclusion_keys, user_key
 from state.overlay import USERS_KEY
-from streams.partition import _read_topics
+from streams.partition import read_topics
 from tests.fuzz.outcome import agree, attempt
 
 _CHECKSUM = struct.Struct("<I")
@@ -97,7 +98,7 @@ def topic_ids(data: bytes) -> bool:
     """Check the identities of the topics that the next offsets are of."""
     store = MemoryStore()
     store.write({TOPICS_KEY: data})
-    found = attempt(lambda: _read_topics(store), CorruptState)
+    found = attempt(lambda: read_topics(store), CorruptState)
     assert found is None or all(type(text) is str for item in found.items() for text in item)
     return found is not None
 
@@ -155,4 +156,22 @@ def user_count(data: bytes) -> bool:
     store.write(overlay.changes())
     overlay.settle()
     agree("the number of users", Overlay(store).stored_users, before + 1)
+    return True
+
+
+ERASURES = tuple(key + time for key in (b"12345678", b"") for time in (bytes(8), b"\x80" * 8))
+
+
+def erasures(data: bytes) -> bool:
+    """Check an erasure in a store: the last eight bytes are its time, those before whose it is."""
+    store = MemoryStore()
+    store.write({ERASED_PREFIX + data[:-8]: data[-8:]})
+    found = attempt(lambda: Erasures(store), CorruptState)
+    if found is None:
+        return False
+    whose, time_ms = int.from_bytes(data[:-8], "big"), int.from_bytes(data[-8:], "little")
+    assert found.time_ms(whose) == time_ms
+    found.add(whose, 5)
+    store.write(found.changes())
+    agree("an erasure that was written", Erasures(store).time_ms(whose), max(time_ms, 5))
     return True

@@ -180,6 +180,7 @@ def erasures(data: bytes) -> bool:
     found = [attempt(lambda key=key: decode_erasure(key, data), Refused) for key in (b"u1", data, None)]
     for erasure in found:
         if erasure is not None:
+            assert len((erasure.request_id or "").encode()) <= 256
             agree("an erasure", erasure, decode_erasure(erasure.user_id.encode(), encode_erasure(erasure)))
     receipt = attempt(lambda: decode_receipt(data), ValueError)
     if receipt is not None:

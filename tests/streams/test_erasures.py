@@ -177,7 +177,7 @@ def test_a_retraction_takes_an_item_out_of_the_sequence_and_of_what_is_excluded(
         message(1, item_id="b", event_id="e1"),
         message(2, item_id="b", event_id="e2"),
     )
-    before = world.tools.recommender.counts.occurrences(2).tolist()
+    before = world.tools.recommender.counts.occurrences().tolist()
     world.commit(message(3, event_id="e0", retract=True), message(4, event_id="e1", retract=True))
     user = world.overlay.peek("u")
     assert user is not None
@@ -185,7 +185,7 @@ def test_a_retraction_takes_an_item_out_of_the_sequence_and_of_what_is_excluded(
     assert not user.exclusions.contains(item_key("a"))
     assert user.exclusions.contains(item_key("b"))  # it was had twice
     assert decode_list(world.sent["recommendations"][0][1] or b"").positions == {CLICKS: (0, 4)}
-    assert world.tools.recommender.counts.occurrences(2).tolist() == before
+    assert world.tools.recommender.counts.occurrences().tolist() == before
     assert world.metric("freshet_retractions_total") == 2
 
 
@@ -217,7 +217,7 @@ def test_an_event_that_comes_in_two_records_counts_once() -> None:
     world.commit(message(0, item_id="a", event_id="e0"), message(1, item_id="a", event_id="e0"))
     world.commit(message(0, PURCHASES, item_id="a", event_id="e0"))
     assert world.sequence("u") == [item_key("a")]
-    assert world.tools.recommender.counts.occurrences(1).tolist() == [1]
+    assert world.tools.recommender.counts.occurrences().tolist() == [1]
     assert world.metric("freshet_duplicate_events_total") == 2
     newest = decode_list(world.sent["recommendations"][0][1] or b"")
     assert newest.positions == {CLICKS: (0, 1), PURCHASES: (0, 0)}

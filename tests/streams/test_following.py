@@ -5,12 +5,17 @@ from collections.abc import Callable, Sequence
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
 from aiokafka.structs import ConsumerRecord
 
 from models.catalog import item_key
 from streams import following
 from streams.following import LogFollower
 from streams.item_ids import ItemIds, encode_key
+from streams.metrics import Metrics
+from streams.recommender import Recommender
+from streams.replication import Replication
+from streams.settings import Settings
 from tests.streams.fakes import raw
 
 TOPIC = "group-item-ids"
@@ -146,6 +151,42 @@ async def test_positions_beyond_the_end_begin_anew(fake: Fake) -> None:
         await follower.stop()
         assert got == expected
         got.clear()
+
+
+async def test_what_retention_took_is_told_and_passed_over(fake: Fake) -> None:
+    """A reader that was overtaken goes on at the log's beginning, and somebody hears how much it missed."""
+    consumer, got, missed = fake({0: log_of(20)}), [], []
+
+    async def take(records: Sequence[ConsumerRecord]) -> None:
+        got.extend(record.offset for record in records)
+
+    follower = LogFollower(TOPIC, 1, [], take, {0: 3}, missed.append)
+    await follower.start()
+    consumer.begin[0] = 15
+    consumer.errors = [OffsetOutOfRangeError({TopicPartition(TOPIC, 0): 3})]
+    async with asyncio.timeout(5):
+        await follower.catch_up()
+    assert got == [15, 16, 17, 18, 19]
+    assert missed == [12]
+    await follower.stop()
+
+
+async def test_examples_positions_pass_the_marks_of_transactions(fake: Fake) -> None:
+    """Else a worker would be refused once retention has taken a log of which it had counted everything."""
+    consumer = fake({0: log_of(4)})
+    consumer.extra = 1
+
+    async def at_once(call: Callable[..., object], *arguments: object) -> object:
+        return call(*arguments)
+
+    recommender, metrics = Recommender(Settings(device="cpu")), Metrics()
+    recommender.examples_positions = {0: 99}  # of a log that was made anew
+    replication = Replication(TOPIC, 1, [], recommender, metrics, at_once)
+    async with asyncio.timeout(5):
+        await replication.start()
+    assert recommender.examples_positions == {0: 5}
+    assert metrics.examples_missed._value.get() == 4  # all four were junk, and read
+    await replication.stop()
 
 
 async def test_only_the_id_of_its_own_key_is_an_item_id(fake: Fake) -> None:

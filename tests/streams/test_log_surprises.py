@@ -167,6 +167,27 @@ def test_a_compacted_changelog_restores_the_same_users(
         assert restored.stop() == 0
 
 
+def test_examples_that_are_gone_but_were_counted_are_not_missed(
+    settings_for: SettingsFor, start_worker: StartWorker, open_shop: OpenShop
+) -> None:
+    """A worker whose examples retention took after they were counted starts again, as ever."""
+    from kafka import TopicPartition
+
+    settings = one_partition(settings_for(checkpoint_seconds=1))
+    shop = open_shop(settings)
+    send(shop, 0, 3)
+    worker = start_worker(settings)
+    wait_for(worker, [0, 1, 2])
+    worker.wait_until(lambda: worker.metric("freshet_checkpoint_bytes") > 0, "a checkpoint")
+    assert worker.stop() == 0
+    with admin(settings) as client:
+        client.delete_records({TopicPartition(settings.examples_topic, 0): -1})
+    worker = start_worker(settings)
+    wait_for(worker, [0, 1, 2])
+    assert worker.metric("freshet_examples_missed_total") == 0
+    assert worker.stop() == 0
+
+
 def hurry(settings: Settings) -> None:
     """Have the users' changelog compacted as soon as possible."""
     from kafka.admin import AlterConfigOp, ConfigResource, ConfigResourceType

@@ -1,6 +1,7 @@
 """A lane under a backlog, without a broker: larger transactions, and never more in hand than was agreed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,9 +11,10 @@ from streams import lane as lane_module
 from streams.events import decode_list
 from streams.inlet import ALL_BYTES, ALL_RECORDS, LEAST_BYTES, LEAST_RECORDS, Inlet, Room
 from streams.lane import BACKLOG_RECORDS, BACKLOG_SECONDS, COMMIT_SECONDS, SLICE_RECORDS
+from streams.settings import Settings
 from streams.transaction import STEP_EVENTS
 from streams.transport import CHUNK_RECORDS
-from streams.worker import ALL_FETCH_BYTES, LEAST_FETCH_BYTES, _fetch_bytes
+from streams.worker import ALL_FETCH_BYTES, BUFFERED_CHUNKS, LEAST_FETCH_BYTES, _app, _fetch_bytes
 from tests.streams.fakes import CLICKS, START_MS, FakeSource, chunk, raw, record
 from tests.streams.lane_bench import Bench
 from tests.streams.test_lane import Clock
@@ -150,6 +152,21 @@ def test_all_partitions_together_have_a_bounded_room(number: int) -> None:
     assert room.bytes * number <= max(ALL_BYTES, LEAST_BYTES * number)
     assert _fetch_bytes(number) * number <= max(ALL_FETCH_BYTES, LEAST_FETCH_BYTES * number)
     assert room.records >= LEAST_RECORDS >= SLICE_RECORDS
+
+
+@pytest.mark.parametrize("partitions", [1, 100])
+def test_a_worker_is_set_up_with_its_bounds(
+    unshared_settings: Callable[..., Settings], partitions: int
+) -> None:
+    """Faust and aiokafka are told how much to fetch, to hand out and to queue."""
+    settings = unshared_settings()
+    inputs = partitions * len(settings.inputs)
+    runtime = SimpleNamespace(layout=SimpleNamespace(partitions=partitions), room=Room.shared_by(inputs))
+    runtime.deliver = lambda stream: None
+    conf = _app(settings, runtime).conf
+    assert conf.broker_max_poll_records == min(CHUNK_RECORDS, runtime.room.records)
+    assert conf.consumer_max_fetch_size == _fetch_bytes(inputs)
+    assert conf.stream_buffer_maxsize == BUFFERED_CHUNKS
 
 
 def test_a_topic_is_held_at_its_room_and_released_at_half() -> None:
