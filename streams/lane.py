@@ -21,7 +21,7 @@ SLICE_RECORDS = 250  # taken at once, so that no partition has the model's threa
 COMMIT_SECONDS = 0.05  # between two transactions of a partition; closer ones wait for each other's markers
 # From so many records behind, lists would be stale when they come: fewer and larger transactions then.
 BACKLOG_RECORDS = 2_000
-BACKLOG_SECONDS = 2.0
+BACKLOG_SECONDS = 5.0
 RETRY_SECONDS = 0.5
 STUCK_SECONDS = 30.0
 PARKED = 0  # no epoch has this number
@@ -276,7 +276,7 @@ class Lane:
         """Return in how many seconds to commit, 0 for now, None if there is nothing to commit.
 
         When nothing is left to take, at most every 50 ms; under load 50 ms after the first record was taken;
-        with a backlog 2 s after it: so its users are ranked once for many of its events.
+        with a backlog after a chunk, or 5 s: so its users are ranked once for many of its events.
         """
         if self.transaction is None or self._since is None:
             return None

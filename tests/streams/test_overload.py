@@ -62,7 +62,7 @@ async def test_a_backlog_is_committed_chunk_by_chunk(stopped: Bench) -> None:
 
 
 async def test_a_backlog_that_goes_slowly_is_committed_now_and_then(stopped: Bench) -> None:
-    """However slow the work, what was taken is durable about two seconds later."""
+    """However slow the work, what was taken is durable some seconds later."""
     stopped.source.lags[CLICKS] = 100_000
     stopped.lane.offer(chunk([record(at) for at in range(CHUNK_RECORDS)]))
     await turns(stopped, 1)
