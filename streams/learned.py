@@ -32,6 +32,7 @@ def snapshot(recommender: Recommender) -> tuple[Arrays, Facts]:
         "events": recommender.events,
         "model_version": recommender.model_version,
         "marks": [[topic, partition, at] for (topic, partition), at in recommender.marks.items()],
+        "unconfirmed": recommender.unconfirmed.facts(),
         "examples_positions": [[number, at] for number, at in recommender.examples_positions.items()],
         "stream_time_ms": [[number, time_ms] for number, time_ms in recommender.stream_time_ms.items()],
     }
@@ -60,6 +61,7 @@ def restore(recommender: Recommender, arrays: Arrays, facts: Facts) -> None:
     recommender.durable_ids = bytearray(arrays["durable_ids"].tobytes())
     recommender.events = facts["events"]
     recommender.marks = {(topic, partition): at for topic, partition, at in facts["marks"]}
+    recommender.unconfirmed.restore(facts["unconfirmed"])
     recommender.examples_positions = dict(facts["examples_positions"])
     recommender.stream_time_ms = dict(facts["stream_time_ms"])
 

@@ -34,6 +34,7 @@ from streams.past import Past
 from streams.settings import Settings
 from streams.steps import Record, Step
 from streams.testing import Test, Tester
+from streams.unconfirmed import Unconfirmed
 from streams.withdrawal import pass_over, retract
 
 __all__ = ["ACTION_CODES", "SCORER", "Recommender", "Record", "Step"]
@@ -75,6 +76,7 @@ class Recommender:
         # (topic, partition) -> the offset after the last record that was counted and learned from. What comes
         # again after a failure changes its user, whose overlay was dropped, but teaches nothing twice.
         self.marks: dict[tuple[str, int], int] = {}
+        self.unconfirmed = Unconfirmed()
         self.examples_positions: dict[int, int] = {}  # partition of the examples log -> where to go on
         self.durable_ids = bytearray()  # 1 for the rows whose id every worker can look up
         self.stream_time_ms: dict[int, int] = {}  # partition -> the newest event time
@@ -103,6 +105,8 @@ class Recommender:
             is_taught = record.offset < self.marks.get(mark, 0)
             if not is_taught:
                 self.marks[mark] = record.offset + 1  # before: what fails in its midst is not taught twice
+                if recorder is not None:
+                    self.unconfirmed.take(mark, record.offset)
             for number, (row, line) in enumerate(zip(rows, record.interactions, strict=True)):
                 user = overlay.user(line.user_id)
                 if isinstance(line, Retraction):
@@ -159,15 +163,23 @@ class Recommender:
         for erased in examples.erased:
             self.forget(erased)
         before = {topic: self.marks.get((topic, examples.partition), 0) for topic in examples.spans}
+        told: dict[str, dict[int, list[int]]] = {}
         pasts = [Past(self.catalog, history) for history in examples.histories]
         for event in examples.events:
             row = self.catalog.reserve_key(event.item_key)
-            if event.offset >= before[event.topic]:
+            if event.offset < before[event.topic]:
+                told.setdefault(event.topic, {}).setdefault(event.offset, []).append(row)
+            else:
                 self.counts.count(pasts[event.user].history(), row, event.time_ms, event.is_late)
                 counted += 1
             pasts[event.user].add(row, event.action, event.time_ms)
         for topic, (start, end) in examples.spans.items():
-            self.marks[topic, examples.partition] = end if start == ANEW else max(before[topic], end)
+            source = (topic, examples.partition)
+            self.marks[source] = end if start == ANEW else max(before[topic], end)
+            if start == ANEW:
+                self.unconfirmed.forget(source)
+            for row, more in self.unconfirmed.settle(source, end, told.get(topic, {})):
+                self.counts.correct(row, more)
         return counted, counted if examples.worker_id == self.worker_id else 0
 
     def forget(self, whose: int) -> None:
@@ -253,6 +265,8 @@ class Recommender:
             recorder.add(user, record.topic, record.offset, key, action, interaction.timestamp_ms)
         is_late = interaction.timestamp_ms < user.state.newest_time_ms
         if not event.is_taught:
+            if recorder is not None:
+                self.unconfirmed.take((record.topic, record.partition), record.offset).append(row)
             self.counts.count(self._history(user), row, interaction.timestamp_ms, is_late)
         user.state.insert(
             item_key=key,

@@ -40,6 +40,10 @@ class Counts:
         self.reserve()
         count_event(self.tables, history.rows, history.times_ms, row, time_ms, is_late)
 
+    def correct(self, row: int, more: int) -> None:
+        """Say that an item had so many events more, or less: only how often it occurred is corrected."""
+        self.tables.facts[row, EVENTS] += more
+
     def occurrences(self) -> NDArray[np.int64]:
         """Return int64[items], how many events each item had."""
         self.reserve()
