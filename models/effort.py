@@ -57,4 +57,39 @@ LOW = Effort(
     sampled=12,
     memory=20_000,
 )
-EFFORTS = {effort.name: effort for effort in (FULL, HALF, LOW)}
+LEVELS = (FULL, HALF, LOW)
+EFFORTS = {effort.name: effort for effort in LEVELS}
+
+
+class Pace:
+    """Chooses the level by how far the work is behind: soon a lower one, a higher one only after a while.
+
+    One step down when the oldest event that waits has waited too long, and no further before the last step
+    has had time to tell. One step up after a long time without any backlog. Between the two nothing changes,
+    so that a load at the limit does not go up and down. It knows no clock: whoever asks says the time.
+    """
+
+    BEHIND_SECONDS = 5.0
+    ON_TIME_SECONDS = 0.5
+    PATIENCE_DOWN_SECONDS = 10.0
+    PATIENCE_UP_SECONDS = 120.0
+
+    def __init__(self) -> None:
+        """Begin at full effort."""
+        self.effort = FULL
+        self._changed_at = float("-inf")
+        self._late_at = float("-inf")  # when there last was a backlog
+
+    def choose(self, behind_seconds: float, now_seconds: float) -> Effort:
+        """Return the level to go on with, when the oldest waiting event is `behind_seconds` old."""
+        if behind_seconds > self.ON_TIME_SECONDS:
+            self._late_at = now_seconds
+        level = LEVELS.index(self.effort)
+        rests = now_seconds - self._changed_at
+        if behind_seconds > self.BEHIND_SECONDS and rests >= self.PATIENCE_DOWN_SECONDS:
+            level = min(level + 1, len(LEVELS) - 1)
+        elif min(rests, now_seconds - self._late_at) >= self.PATIENCE_UP_SECONDS:
+            level = max(level - 1, 0)
+        if LEVELS[level] is not self.effort:
+            self.effort, self._changed_at = LEVELS[level], now_seconds
+        return self.effort

@@ -7,6 +7,7 @@ from models.columns import FEATURES, KEPT, F, Q
 from models.effort import FULL, HALF, LOW
 from models.learner import EVENTS_PER_STEP, Learner
 from models.mixer.network import TorchBackend
+from models.waiting import Waiting
 from tests.models.mixer_streams import feed, fill, mean_reciprocal_rank
 
 SEED = 11
@@ -22,7 +23,7 @@ def _same(one: Learner, other: Learner) -> bool:
 
 
 def test_an_untaught_learner_scores_by_the_initial_weights() -> None:
-    """Before the first step a score is the features times their initial weights, and nothing else."""
+    """An untaught score is the features times their initial weights, and nothing else."""
     features, context = _random().random((7, F), np.float32), _random().random(Q, np.float32)
     weights = np.array([feature.initial_weight for feature in FEATURES], np.float32)
     assert np.allclose(Learner().scores(features, context), features @ weights, rtol=1e-5)
@@ -64,6 +65,36 @@ def test_early_scores_are_those_that_the_step_would_give() -> None:
     expected = feed(plain, 100, _random()) + plain.flush_scores()
     assert [rank for _, rank in ranked + flushed.flush_scores()] == [rank for _, rank in expected]
     assert np.array_equal(plain.weights(), flushed.weights())
+
+
+def test_events_of_one_instant_are_ranked_before_any_of_them_is_learned() -> None:
+    """Forty tested together have the ranks of the weights of before them all, then teach as any others."""
+    together, plain = Learner(), Learner()
+    random, same = _random(), _random()
+    feed(together, 325, random)
+    feed(plain, 325, same)
+    before = together.flush_scores()
+    tested = Waiting(40)
+    for slot in range(40):
+        fill(tested, slot, random)
+        tested.tickets[slot] = slot
+    together.test(tested, 40)
+    expected = []
+    for slot in range(40):
+        size, target = tested.sizes[slot], tested.targets[slot]
+        scores = together.scores(tested.features[slot, :size], tested.contexts[slot])
+        first = int(tested.first_ranks[slot])
+        ahead = (
+            int((scores >= scores[target]).sum()) if target >= 0 else max(size + 1, first) if first else None
+        )
+        expected.append((slot, ahead))
+    assert together.scored() == expected
+    assert len(before) == 5
+    for slot in range(40):
+        together.take(tested, slot)
+    feed(plain, 40, same)
+    assert together.scored() == []
+    assert np.array_equal(together.weights(), plain.weights())
 
 
 def test_an_item_that_only_the_first_stage_ranked_stands_behind_all_that_were_kept() -> None:
@@ -233,7 +264,7 @@ def test_torch_and_the_kernel_rank_the_same_stream_alike() -> None:
     ranked = []
     for backend in (None, TorchBackend):
         learner = Learner(backend=backend)
-        ranked.append(feed(learner, 640, _random()))
+        ranked.append(feed(learner, 400, _random()))
     assert [ticket for ticket, _ in ranked[0]] == [ticket for ticket, _ in ranked[1]]
     pairs = [(one, other) for (_, one), (_, other) in zip(*ranked, strict=True)]
     assert np.mean([one == other for one, other in pairs]) > 0.98
