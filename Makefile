@@ -7,6 +7,7 @@ STAMP := .venv/.installed
 
 setup: $(STAMP)
 	@$(BIN)/freshet broker fetch
+	@$(BIN)/python -m models.compile
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Freshet needs Python 3.11 or newer, this is %s: run make PYTHON=python3.11" % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'

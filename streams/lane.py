@@ -123,8 +123,7 @@ class Lane:
     def measure(self, metrics: Metrics) -> None:
         """Tell the gauges how far behind this partition is."""
         for topic in self._topics:
-            oldest_ms = self._oldest_ms(topic)
-            age = 0.0 if oldest_ms is None else max(self._tools.now_seconds() - oldest_ms / 1000, 0.0)
+            age = self._age_seconds(topic)
             metrics.consumer_lag_events.labels(topic, str(self.number)).set(self._lag(topic))
             metrics.consumer_lag_seconds.labels(topic, str(self.number)).set(age)
 
@@ -137,6 +136,11 @@ class Lane:
             "lag": {topic: self._lag(topic) for topic in self._topics},
             "waiting": {topic: self._inlet.pending(topic) for topic in self._topics},
         }
+
+    @property
+    def behind_seconds(self) -> float:
+        """Age of the oldest record that is here and not durable yet."""
+        return max(self._age_seconds(topic) for topic in self._topics)
 
     @property
     def pending_seconds(self) -> float:
@@ -318,6 +322,10 @@ class Lane:
         """Return the timestamp of a topic's oldest record that is here and not durable."""
         in_hand = self._hand.records(topic)
         return in_hand[0].timestamp if in_hand else self._inlet.oldest_ms(topic)
+
+    def _age_seconds(self, topic: str) -> float:
+        oldest_ms = self._oldest_ms(topic)
+        return 0.0 if oldest_ms is None else max(self._tools.now_seconds() - oldest_ms / 1000, 0.0)
 
     def _is_current(self) -> bool:
         return self._epoch not in (PARKED, self._stopped_epoch) and self._source.live(self._epoch)

@@ -14,6 +14,7 @@ import numpy as np
 from models.baselines import Baselines
 from models.catalog import UNKNOWN, Catalog, KeyCollision
 from models.counts import Counts
+from models.effort import EFFORTS, FULL, Effort, Pace
 from models.history import History
 from models.learner import Learner
 from models.prequential import BASELINES, Prequential
@@ -68,6 +69,8 @@ class Recommender:
         self.counts = Counts(self.catalog)
         self.ranker = Ranker(self.catalog, self.counts)
         self.learner = Learner(device=settings.device, seed=settings.seed)
+        self._pace = Pace()
+        self.effort = EFFORTS.get(settings.effort, FULL)
         self.tester = Tester(self.ranker, self.learner, Baselines(self.catalog, self.counts), self._score)
         self.prequential = {scorer: Prequential() for scorer in (SCORER, *BASELINES)}
         self.on_rank: OnRank | None = None
@@ -85,6 +88,20 @@ class Recommender:
     def model_version(self) -> str:
         """worker:steps, comparable within one worker."""
         return f"{self.worker_id}:{self.learner.steps}"
+
+    @property
+    def effort(self) -> Effort:
+        """How much is computed for an event."""
+        return self.ranker.effort
+
+    @effort.setter
+    def effort(self, effort: Effort) -> None:
+        self.ranker.effort = self.learner.effort = effort
+
+    def keep_pace(self, behind_seconds: float, now_seconds: float) -> None:
+        """With `effort = "auto"`, do less for an event while the oldest that waits is this old."""
+        if self.settings.effort == "auto":
+            self.effort = self._pace.choose(behind_seconds, now_seconds)
 
     def step(
         self, records: Sequence[Record], overlay: Overlay, recorder: ExamplesRecorder | None = None

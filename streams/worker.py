@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -301,6 +302,8 @@ class Runtime(mode.Service):  # type: ignore[misc]
         while not self.should_stop:
             try:
                 await self._in_thread(self.recommender.score_waiting)
+                behind_seconds = max((lane.behind_seconds for lane in self.owned()), default=0.0)
+                await self._in_thread(self.recommender.keep_pace, behind_seconds, time.monotonic())
                 self._set_gauges()
             except Exception as error:  # what cannot be measured now must not end the worker
                 log.warning("not measured this time: %r", error)
