@@ -14,6 +14,7 @@ import numpy as np
 from models.baselines import Baselines
 from models.catalog import Catalog, KeyCollision
 from models.counts import Counts
+from models.effort import EFFORTS, FULL, Effort
 from models.history import History
 from models.learner import Learner
 from models.prequential import BASELINES, Prequential
@@ -81,6 +82,7 @@ class Recommender:
         self.ranker = Ranker(self.catalog, self.counts)
         self.learner = Learner(device=settings.device, seed=settings.seed)
         self.tester = Tester(self.ranker, self.learner, Baselines(self.catalog, self.counts), self._score)
+        self.effort = EFFORTS.get(settings.effort, FULL)
         self.prequential = {scorer: Prequential() for scorer in (SCORER, *BASELINES)}
         self.on_rank: OnRank | None = None
         self.events = 0  # interactions that taught something, the number of the next one
@@ -91,6 +93,15 @@ class Recommender:
         self.examples_positions: dict[int, int] = {}  # partition of the examples log -> where to go on
         self.durable_ids = bytearray()  # 1 for the rows whose id every worker can look up
         self.stream_time_ms: dict[int, int] = {}  # partition -> the newest event time
+
+    @property
+    def effort(self) -> Effort:
+        """How much work an event may cost; it can be set at any time between two steps."""
+        return self.ranker.effort
+
+    @effort.setter
+    def effort(self, effort: Effort) -> None:
+        self.ranker.effort = self.learner.effort = effort
 
     @property
     def model_version(self) -> str:
@@ -212,7 +223,8 @@ class Recommender:
                 self.events += 1
         self.tester.test(tests)
         for event, user in instant:
-            self._apply(event, user, step, recorder)
+            history = tests[0].history if len(instant) == 1 and tests else self._history(user)
+            self._apply(event, user, history, step, recorder)
 
     def _test(self, event: _Event, user: User, ticket: int) -> Test | None:
         """Return what to test by an event, None if it is late or may not be recommended."""
@@ -222,14 +234,16 @@ class Recommender:
         weight = self.ranker.weigh(self.settings.weight_of(interaction.action, event.record.topic))
         return Test(self._history(user), row, interaction.timestamp_ms, weight, ticket)
 
-    def _apply(self, event: _Event, user: User, step: Step, recorder: ExamplesRecorder | None) -> None:
+    def _apply(
+        self, event: _Event, user: User, history: History, step: Step, recorder: ExamplesRecorder | None
+    ) -> None:
         record, interaction, row = event.record, event.interaction, event.row
         key, action = self.catalog.key(row), ACTION_CODES[interaction.action]
         if recorder is not None:
             recorder.add(user, record.topic, record.offset, key, action, interaction.timestamp_ms)
         is_late = interaction.timestamp_ms < user.state.newest_time_ms
         if not event.is_taught:
-            self.counts.count(self._history(user), row, interaction.timestamp_ms, is_late)
+            self.counts.count(history, row, interaction.timestamp_ms, is_late)
         user.state.insert(
             item_key=key,
             action_code=action,
