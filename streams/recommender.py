@@ -28,7 +28,7 @@ from streams.events import (
     RecommendedItem,
     Refused,
 )
-from streams.examples import Examples, ExamplesRecorder
+from streams.examples import Examples, ExamplesRecorder, user_hash
 from streams.past import Past
 from streams.settings import Settings
 from streams.testing import Test, Tester
@@ -232,7 +232,8 @@ class Recommender:
         if interaction.timestamp_ms < user.state.newest_time_ms or self._is_excluded(user, row):
             return None
         weight = self.ranker.weigh(self.settings.weight_of(interaction.action, event.record.topic))
-        return Test(self._history(user), row, interaction.timestamp_ms, weight, ticket)
+        whose = user_hash(self.settings.group, user.user_id)
+        return Test(self._history(user), row, interaction.timestamp_ms, weight, ticket, whose)
 
     def _apply(
         self, event: _Event, user: User, history: History, step: Step, recorder: ExamplesRecorder | None

@@ -19,6 +19,7 @@ class Test(NamedTuple):
     time_ms: int
     weight: float  # in learning, about 1
     ticket: int  # its number
+    whose: int  # the hash of its user
 
 
 class Tester:
@@ -45,7 +46,7 @@ class Tester:
         if len(tests) == 1:
             test = tests[0]
             self._ask(test, self._learner.waiting, self._learner.next_slot)
-            self._learner.observe(test.weight, test.ticket)
+            self._learner.observe(test.weight, test.ticket, test.whose)
         elif tests:
             self._test_together(tests)
 
@@ -57,6 +58,7 @@ class Tester:
                 self._ask(test, tested, slot)
                 tested.weights[slot] = test.weight
                 tested.tickets[slot] = test.ticket
+                tested.users[slot] = test.whose
         finally:
             self._ranker.end_instant()
         self._learner.test(tested, len(tests))
