@@ -4,7 +4,7 @@ import numpy as np
 
 from models.arrays import Rows, Times
 from models.catalog import Catalog, Items
-from models.compiled import compiled
+from models.compiled import compiled, inlined
 from models.counts import Counts
 from models.counts.layout import DEPTHS, EVENTS, LAST, LEADERS, Tables
 from models.counts.popularity import find, popularity
@@ -60,12 +60,12 @@ def _test(tables: Tables, banned: Banned, items: Items, history: History, target
     ranks[len(_COLUMNS)] = _repeat_rank(tables, banned, items, history.rows, target, ranks[2])
 
 
-@compiled
+@inlined
 def _is_banned(banned: Banned, items: Items, row: int) -> bool:
     return bool(items.has_exclusions and is_banned(banned, items.fingerprints[row]))
 
 
-@compiled
+@inlined
 def _recent(tables: Tables, row: int) -> np.float32:
     return popularity(tables, row, _TIE_BREAK, tables.facts[row, LAST])
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.catalog import Items
 from models.columns import F
-from models.compiled import compiled
+from models.compiled import compiled, inlined
 from models.counts.layout import (
     BACKWARD,
     BACKWARD_INSTANT,
@@ -63,7 +63,7 @@ class Limits(NamedTuple):
 class Scratch(NamedTuple):
     """Where a query is worked out. S: MOST; R: items."""
 
-    marks: NDArray[np.int32]  # [R, 3]
+    marks: NDArray[np.int32]  # [R, 4]
     rows: NDArray[np.int32]  # [S], the candidates
     sums: NDArray[np.float32]  # [S, SUMS]
     features: NDArray[np.float32]  # [F, S]
@@ -80,7 +80,7 @@ _LAST_QUERY = 0x7FFFFFFF  # marks are int32
 def empty_scratch(rows: int) -> Scratch:
     """Return room for queries over this many items."""
     return Scratch(
-        marks=np.zeros((rows, 3), np.int32),
+        marks=np.zeros((rows, 4), np.int32),
         rows=np.zeros(MOST, np.int32),
         sums=np.zeros((MOST, SUMS), np.float32),
         features=np.zeros((F, MOST), np.float32),
@@ -102,7 +102,7 @@ def begin(scratch: Scratch) -> None:
     state[STATE_SIZE] = 0
 
 
-@compiled
+@inlined
 def place_of(scratch: Scratch, row: int) -> int:
     """Return the place of an item among the candidates, -1 if it is none."""
     if scratch.marks[row, CANDIDATE] != scratch.state[STATE_QUERY]:
@@ -110,7 +110,7 @@ def place_of(scratch: Scratch, row: int) -> int:
     return int(scratch.marks[row, PLACE])
 
 
-@compiled
+@inlined
 def admit(scratch: Scratch, banned: Banned, items: Items, row: int, most: int) -> int:
     """Return the place of an item, made a candidate unless it may not be, or there are enough: then -1."""
     marks, state = scratch.marks, scratch.state
@@ -210,13 +210,18 @@ def _gather_neighbours(
     place, position = at
     row, gap = history.rows[place], gap_bucket(max(now_ms - history.times_ms[place], 0))
     facts, pairs, sums = tables.facts, tables.pairs, scratch.sums
+    marks, query = scratch.marks, scratch.state[STATE_QUERY]
     by_steep, by_wide, by_share, by_sharp, by_time, by_last, by_lasting, by_gap, by_session = shares(
         tables, history, place, position, now_ms
     )
     for slot in range(facts[row, OFFSET], facts[row, OFFSET] + facts[row, SIZE]):
-        to = admit(scratch, banned, items, tables.neighbours[slot], most)
-        if to < 0:
-            continue
+        other = tables.neighbours[slot]
+        if marks[other, CANDIDATE] == query:
+            to = int(marks[other, PLACE])
+        else:
+            to = admit(scratch, banned, items, other, most) if scratch.state[STATE_SIZE] < most else -1
+            if to < 0:
+                continue
         instant = pairs[slot, FORWARD]
         forward = instant + pairs[slot, FORWARD + 1] + pairs[slot, FORWARD + 2] + pairs[slot, FORWARD + 3]
         both, together = forward + pairs[slot, BACKWARD], pairs[slot, TOGETHER]

@@ -7,12 +7,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.compiled import compiled
+
 KeyArray = NDArray[np.uint64]
 RowArray = NDArray[np.int32]
 FingerprintArray = NDArray[np.uint32]
 
 UNKNOWN = -1
 _FIRST_CAPACITY = 1024
+_SLOTS_A_ROW = 2
 
 
 class KeyCollision(ValueError):  # noqa: N818 - named by what happened, as it is read in a dead letter
@@ -42,6 +45,7 @@ class Catalog:
 
     def __init__(self) -> None:
         self._rows: dict[int, int] = {}
+        self._slots: RowArray = np.full(_SLOTS_A_ROW * _FIRST_CAPACITY, UNKNOWN, np.int32)  # rows by hash
         self._ids: list[str | None] = []
         self._keys: KeyArray = np.zeros(_FIRST_CAPACITY, np.uint64)
         self._fingerprints: FingerprintArray = np.zeros(_FIRST_CAPACITY, np.uint32)
@@ -120,8 +124,9 @@ class Catalog:
 
     def rows(self, keys: KeyArray) -> RowArray:
         """Return int32[n], the rows of uint64[n] keys, -1 for the unknown."""
-        find = self._rows.get
-        return np.array([find(key, UNKNOWN) for key in keys.tolist()], np.int32)
+        rows: RowArray = np.empty(len(keys), np.int32)
+        _find_rows(self._slots, self._keys, keys, rows)
+        return rows
 
     def item_id(self, row: int) -> str | None:
         """Return the id of a row, None while it is known by its key alone."""
@@ -166,7 +171,33 @@ class Catalog:
         self._keys[row] = key
         self._fingerprints[row] = key & 0xFFFFFFFF
         self._rows[key] = row
+        if _SLOTS_A_ROW * (row + 1) > len(self._slots):
+            self._slots = np.full(2 * len(self._slots), UNKNOWN, np.int32)
+            _enter_rows(self._slots, self._keys, 0, row)
+        _enter_rows(self._slots, self._keys, row, row + 1)
         self._ids.append(item_id)
         self._hidden[row] = item_id is None
         self._nameless += item_id is None
         return row
+
+
+@compiled
+def _enter_rows(slots: RowArray, keys: KeyArray, start: int, stop: int) -> None:
+    """Enter the rows from `start` to before `stop`, which are not in it, into a hash table of rows."""
+    mask = np.uint64(len(slots) - 1)
+    for row in range(start, stop):
+        slot = keys[row] & mask
+        while slots[slot] >= 0:
+            slot = (slot + np.uint64(1)) & mask
+        slots[slot] = row
+
+
+@compiled
+def _find_rows(slots: RowArray, keys: KeyArray, asked: KeyArray, rows: RowArray) -> None:
+    """Write the rows, int32[n], of uint64[n] keys, -1 for those that are not in the table."""
+    mask = np.uint64(len(slots) - 1)
+    for number in range(len(asked)):
+        slot = asked[number] & mask
+        while slots[slot] >= 0 and keys[slots[slot]] != asked[number]:
+            slot = (slot + np.uint64(1)) & mask
+        rows[number] = slots[slot]

@@ -21,6 +21,15 @@ def compiled(function: Function) -> Function:
     return compiler(function)  # type: ignore[no-any-return]
 
 
+def inlined(function: Function) -> Function:
+    """Compile a small function into every place that calls it.
+
+    A call passes each array of a tuple of arrays by itself, which costs more than a few instructions do.
+    """
+    compiler = numba.njit(nogil=True, inline="always", fastmath=_FAST, error_model="numpy")
+    return compiler(function)  # type: ignore[no-any-return]
+
+
 def _cache_directory() -> Path:
     """Return a directory of this very source: numba looks at the file of a function, not at what it calls."""
     digest = blake2b(numba.__version__.encode(), digest_size=8)

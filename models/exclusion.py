@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.compiled import compiled
+from models.compiled import compiled, inlined
 
 _SMALLEST = 1024
 
@@ -40,7 +40,7 @@ def ban(banned: Banned, excluded: NDArray[np.uint32]) -> None:
         queries[slot] = query
 
 
-@compiled
+@inlined
 def is_banned(banned: Banned, fingerprint: int) -> bool:
     """Return whether a fingerprint is excluded; items of one fingerprint, 1 pair in 2^32, go together."""
     table, mask = banned.table, banned.table.size - 1

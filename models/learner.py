@@ -161,20 +161,16 @@ class Learner:
         """Rank those that have no rank yet; then descend on their log-loss, and on that of earlier ones."""
         self._rank()
         effort = self.effort
-        known = self._memory.sample(self.waiting, effort.sampled, self._own)
-        if known and self._descend(self._own):  # what could not be learned would fail again in every replay
-            self._memory.take_in(self._own)
+        if self._memory.sample(self.waiting, effort.sampled, self._own) and self._descend(self._own):
+            self._memory.take_in(self._own)  # what could not be learned would fail again in every replay
         if self._memory.stored >= _FIRST_REPLAY:
             for number in range(effort.replays):
                 newest = min(effort.memory, RECENT) if number % 2 else effort.memory
-                self._memory.recall(newest, effort.sampled, self._again)
-                self._descend(self._again)
+                if self._memory.recall(newest, effort.sampled, self._again):
+                    self._descend(self._again)
         self.steps += 1
 
     def _descend(self, batch: Minibatch) -> bool:
-        """Learn from what has weight in a minibatch; return False if its gradient is not finite."""
-        if not np.any((batch.sizes > 0) & (batch.weights > 0)):
-            return True
         is_finite = self._backend.descend(batch)
         self.skipped += not is_finite
         return is_finite
@@ -188,12 +184,14 @@ class Learner:
 
     def _rank_slots(self, waiting: Waiting, start: int, stop: int) -> None:
         ranks, losses = self._backend.ranks(waiting, start, stop)
-        for slot, rank, loss in zip(range(start, stop), ranks.tolist(), losses.tolist(), strict=True):
-            if rank:
-                self.loss = loss if self.loss is None else self.loss + _LOSS_MOVES * (loss - self.loss)
-            elif waiting.first_ranks[slot]:
-                rank = max(int(waiting.sizes[slot]) + 1, int(waiting.first_ranks[slot]))
-            self._ready.append((int(waiting.tickets[slot]), rank or None))
+        slots = slice(start, stop)
+        behind = np.where(waiting.first_ranks > 0, np.maximum(waiting.sizes + 1, waiting.first_ranks), 0)[
+            slots
+        ]
+        tickets, final = waiting.tickets[slots].tolist(), np.where(ranks > 0, ranks, behind).tolist()
+        self._ready.extend((ticket, rank or None) for ticket, rank in zip(tickets, final, strict=True))
+        for loss in losses[ranks > 0].tolist():
+            self.loss = loss if self.loss is None else self.loss + _LOSS_MOVES * (loss - self.loss)
 
 
 def _of(room: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -72,6 +72,7 @@ class Recommender:
         self._pace = Pace()
         self.effort = EFFORTS.get(settings.effort, FULL)
         self.tester = Tester(self.ranker, self.learner, Baselines(self.catalog, self.counts), self._score)
+        self.effort = EFFORTS.get(settings.effort, FULL)
         self.prequential = {scorer: Prequential() for scorer in (SCORER, *BASELINES)}
         self.on_rank: OnRank | None = None
         self.events = 0  # interactions that taught something, the number of the next one
@@ -83,6 +84,15 @@ class Recommender:
         self.examples_positions: dict[int, int] = {}  # partition of the examples log -> where to go on
         self.durable_ids = bytearray()  # 1 for the rows whose id every worker can look up
         self.stream_time_ms: dict[int, int] = {}  # partition -> the newest event time
+
+    @property
+    def effort(self) -> Effort:
+        """How much work an event may cost; it can be set at any time between two steps."""
+        return self.ranker.effort
+
+    @effort.setter
+    def effort(self, effort: Effort) -> None:
+        self.ranker.effort = self.learner.effort = effort
 
     @property
     def model_version(self) -> str:
@@ -261,7 +271,8 @@ class Recommender:
                 self.events += 1
         self.tester.test(tests)
         for event, user in instant:
-            self._apply(event, user, step, recorder)
+            history = tests[0].history if len(instant) == 1 and tests else self._history(user)
+            self._apply(event, user, history, step, recorder)
 
     def _test(self, event: _Event, user: User, ticket: int, is_told: bool) -> Test | None:
         """Return what to test by an event, None if it is late or may not be recommended.
@@ -275,7 +286,9 @@ class Recommender:
         whose = user_hash(self.settings.group, user.user_id) if is_told else 0
         return Test(self._history(user), row, interaction.timestamp_ms, weight, ticket, whose)
 
-    def _apply(self, event: _Event, user: User, step: Step, recorder: ExamplesRecorder | None) -> None:
+    def _apply(
+        self, event: _Event, user: User, history: History, step: Step, recorder: ExamplesRecorder | None
+    ) -> None:
         record, interaction, row = event.record, event.interaction, event.row
         key, action = self.catalog.key(row), ACTION_CODES[interaction.action]
         if recorder is not None:
@@ -284,7 +297,7 @@ class Recommender:
         if not event.is_taught:
             if recorder is not None:
                 self.unconfirmed.take((record.topic, record.partition), record.offset).append(row)
-            self.counts.count(self._history(user), row, interaction.timestamp_ms, is_late)
+            self.counts.count(history, row, interaction.timestamp_ms, is_late)
         user.state.insert(
             item_key=key,
             action_code=action,

@@ -19,7 +19,7 @@ class Test(NamedTuple):
     time_ms: int
     weight: float  # in learning, about 1
     ticket: int  # its number
-    user_hash: int  # whose it is, 0 where nobody asks
+    whose: int  # the hash of its user
 
 
 class Tester:
@@ -46,7 +46,7 @@ class Tester:
         if len(tests) == 1:
             test = tests[0]
             self._ask(test, self._learner.waiting, self._learner.next_slot)
-            self._learner.observe(test.weight, test.ticket, test.user_hash)
+            self._learner.observe(test.weight, test.ticket, test.whose)
         elif tests:
             self._test_together(tests)
 
@@ -58,7 +58,7 @@ class Tester:
                 self._ask(test, tested, slot)
                 tested.weights[slot] = test.weight
                 tested.tickets[slot] = test.ticket
-                tested.users[slot] = test.user_hash
+                tested.users[slot] = test.whose
         finally:
             self._ranker.end_instant()
         self._learner.test(tested, len(tests))

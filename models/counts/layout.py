@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.compiled import compiled
+from models.compiled import compiled, inlined
 
 HALF_LIVES = (30.0, 100.0, 300.0, 1500.0, 6000.0, math.inf)
 LASTING_HALF_LIFE = 10_000.0
@@ -121,7 +121,7 @@ def length_bucket(length: int) -> int:
     return bucket
 
 
-@compiled
+@inlined
 def scale(tables: Tables, half_life: int, last: int) -> np.float32:
     """Return what a value at a half-life counts that was written last at event `last`, float32."""
     if last >= tables.clock[STARTS + half_life]:

@@ -7,7 +7,7 @@ when the item just counted rises in it, or enters it.
 import numpy as np
 
 from models.arrays import Rows
-from models.compiled import compiled
+from models.compiled import compiled, inlined
 from models.counts.layout import (
     BY_GAP,
     BY_LENGTH,
@@ -25,7 +25,7 @@ _DEPTHS = np.array(DEPTHS)
 _SLOW = 4  # the half-life of popularity by gap and by length
 
 
-@compiled
+@inlined
 def popularity(tables: Tables, row: int, half_life: int, last: int) -> np.float32:
     """Return an item's count at a half-life, in units of now, float32; `last` is its last event."""
     value: np.float32 = tables.values[row, POPULARITY + half_life] * scale(tables, half_life, last)

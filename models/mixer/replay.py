@@ -76,7 +76,7 @@ class Memory:
         self.stored = 0  # events ever taken in
 
     def sample(self, waiting: Waiting, sampled: int, into: Minibatch) -> int:
-        """Fill a minibatch with `sampled` rows of each event whose target is there; return how many."""
+        """Fill a minibatch with `sampled` rows of each event whose target is there; return how many weigh."""
         into.weights[:] = waiting.weights
         into.users[:] = waiting.users
         rows = min(sampled, into.features.shape[1])
@@ -88,10 +88,10 @@ class Memory:
         """Store the events of a minibatch."""
         self.stored = _take_in(batch, self._ring, self.stored)
 
-    def recall(self, newest: int, sampled: int, into: Minibatch) -> None:
-        """Fill a minibatch with random ones of the newest events, with `sampled` rows of each."""
+    def recall(self, newest: int, sampled: int, into: Minibatch) -> int:
+        """Fill a minibatch with random ones of the newest events; return how many of them weigh anything."""
         low = max(0, self.stored - min(newest, len(self._ring.sizes)))
-        _recall(self._ring, low, self.stored, sampled, self._random, into)
+        return _recall(self._ring, low, self.stored, sampled, self._random, into)
 
     def forget(self, user: int) -> int:
         """Blot out all that is stored of a user; return how many events that were."""
@@ -148,7 +148,7 @@ def _sample(
     random: NDArray[np.uint64],
     into: Minibatch,
 ) -> int:
-    """Copy the target and random others of each event, any of them once. Returns the number of targets.
+    """Copy the target and random others of each event, any once; return how many have a weight, too.
 
     features [B, C, F], contexts [B, Q], sizes [B] of at most C rows, targets [B] or -1.
     """
@@ -160,7 +160,7 @@ def _sample(
         into.sizes[event], into.totals[event] = size, total
         if size == 0:
             continue
-        known += 1
+        known += into.weights[event] > 0
         for row in range(total):
             order[row] = row
         order[0], order[target] = target, 0
@@ -199,8 +199,12 @@ def _take_in(batch: Minibatch, ring: _Stored, stored: int) -> int:
 @compiled
 def _recall(
     ring: _Stored, low: int, high: int, sampled: int, random: NDArray[np.uint64], into: Minibatch
-) -> None:
-    """Copy random events of those numbered low to high; of each the target, and others in a row."""
+) -> int:
+    """Copy random events of those numbered low to high, of each the target and others in a row.
+
+    Returns how many have a weight; what was blotted out has none.
+    """
+    known = 0
     for event in range(len(into.sizes)):
         at = (low + _below(random, high - low)) % len(ring.sizes)
         stored = ring.sizes[at]
@@ -214,3 +218,5 @@ def _recall(
         into.sizes[event], into.totals[event] = size, ring.totals[at]
         into.weights[event], into.users[event] = ring.weights[at], ring.users[at]
         into.corrections[event] = _correction(ring.totals[at], size)
+        known += size > 0 and ring.weights[at] > 0
+    return known

@@ -2,7 +2,6 @@
 
 import random
 
-import numpy as np
 import pytest
 
 from models.checkpoint import decode_checkpoint, encode_checkpoint
@@ -10,8 +9,9 @@ from state import MemoryStore
 from state.overlay import Overlay
 from streams.errors import ConfigurationError
 from streams.events import Interaction
-from streams.examples import ExamplesRecorder, decode_examples
+from streams.examples import ExampleHistory, ExamplesRecorder, decode_examples
 from streams.learned import digests, restore, snapshot
+from streams.past import Past
 from streams.recommender import Recommender, Record
 from streams.settings import Settings, load_settings
 
@@ -88,7 +88,7 @@ def test_another_group_or_model_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="group 'freshet'"):
         restore(Recommender(settings("group=other")), arrays, facts)
     with pytest.raises(ConfigurationError, match="another model"):
-        restore(Recommender(settings()), arrays, {**facts, "features": ["one"]})
+        restore(Recommender(settings()), arrays, {**facts, "columns": ["one"]})
 
 
 def taught(records: list[Record], worker_id: str, cuts: list[int]) -> tuple[Recommender, list[bytes]]:
@@ -168,7 +168,7 @@ def test_counters_digest_knows_every_count() -> None:
     """One event more or less of one item changes the counters' digest; weights have one of their own."""
     one, _ = taught(stream(200), "w1", [])
     before = digests(one)
-    one.counts.count(3)
+    one.counts.count(Past(one.catalog, ExampleHistory(0)).history(), 3, 0)
     assert digests(one)["counters"] != before["counters"]
-    one.ranker.weights = one.ranker.weights + np.float32(1)
+    one.ranker.weights += 1
     assert digests(one)["weights"] != before["weights"]
