@@ -99,15 +99,6 @@ class Recommender:
         """worker:steps, comparable within one worker."""
         return f"{self.worker_id}:{self.learner.steps}"
 
-    @property
-    def effort(self) -> Effort:
-        """How much is computed for an event."""
-        return self.ranker.effort
-
-    @effort.setter
-    def effort(self, effort: Effort) -> None:
-        self.ranker.effort = self.learner.effort = effort
-
     def keep_pace(self, behind_seconds: float, now_seconds: float) -> None:
         """With `effort = "auto"`, do less for an event while the oldest that waits is this old."""
         if self.settings.effort == "auto":
