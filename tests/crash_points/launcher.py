@@ -134,10 +134,11 @@ def run(settings: Settings, log: str, control: Connection, order: Order | None) 
 
 
 def _make_small() -> None:
-    """Let a few users' states need several batches, and their restoring several reads."""
+    """Let a few users' states need several batches, and their restoring several reads; purge often."""
     from aiokafka import AIOKafkaConsumer
 
-    from streams import partition
+    from streams import partition, worker
 
+    worker.PURGE_SECONDS = 1.0
     partition.BATCH_BYTES = 2048
     AIOKafkaConsumer.getmany.__kwdefaults__["max_records"] = 4

@@ -6,11 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.crash_points.points import CHECKPOINT, LEARNING, STARTING, STOPPING, TRANSACTION, Point
-from tests.crash_points.stage import FREEZE, KILL, Stage
+from tests.crash_points.points import CHECKPOINT, ERASURE, LEARNING, STARTING, STOPPING, TRANSACTION, Point
+from tests.crash_points.stage import AT_ONCE, FREEZE, KILL, Stage
 
-AT_ONCE = 6  # groups that are hit at the same time
-ALL = (*LEARNING, *TRANSACTION, *CHECKPOINT, *STARTING, *STOPPING)
+ALL = (*LEARNING, *TRANSACTION, *CHECKPOINT, *ERASURE, *STARTING, *STOPPING)
 ROUNDS = [ALL[first : first + AT_ONCE] for first in range(0, len(ALL), AT_ONCE)]
 CASES = [pytest.param(points, point, id=point.name) for points in ROUNDS for point in points]
 
