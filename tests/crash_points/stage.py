@@ -16,7 +16,7 @@ from tests.crash_points.launcher import Order
 from tests.crash_points.points import Point
 from tests.crash_points.source import Source
 
-KILL, FREEZE = signal.SIGKILL, signal.SIGSTOP
+KILL, FREEZE, FAIL = signal.SIGKILL, signal.SIGSTOP, None
 AT_ONCE = 6  # groups that are hit at the same time
 
 
@@ -39,7 +39,7 @@ class Stage:
             group.close()
         self.source.close()
 
-    def play(self, points: tuple[Point, ...], number: signal.Signals) -> dict[str, str | None]:
+    def play(self, points: tuple[Point, ...], number: signal.Signals | None) -> dict[str, str | None]:
         """Stop a worker at each of the points, each in a group of its own, all at the same time.
 
         Returns what went wrong, by the point's name: None if nothing did.
@@ -128,7 +128,7 @@ def _items(user: dict[str, Any] | None) -> list[str]:
 class _Play:
     """One point, one group: from the stop to the comparison."""
 
-    def __init__(self, stage: Stage, point: Point, group: Group, number: signal.Signals) -> None:
+    def __init__(self, stage: Stage, point: Point, group: Group, number: signal.Signals | None) -> None:
         self.stage, self.point, self.group, self.number = stage, point, group, number
 
     def run(self) -> None:
@@ -139,7 +139,7 @@ class _Play:
             _expect_end(victim, -KILL)
             self.group.expel()
             self.group.worker = self.group.start(victim.place)
-        else:
+        elif self.number == FREEZE:
             self._replace(victim)
         self._compare(self.group.worker)
 
