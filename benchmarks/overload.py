@@ -45,7 +45,7 @@ class Sample:
     lag: int
     lists: int
     memory_bytes: int
-    ready: bool
+    trouble: str  # why it is not ready, nothing if it is
 
 
 def main() -> None:
@@ -116,7 +116,8 @@ def write_backlog(settings: Settings, arguments: argparse.Namespace) -> None:
     topics = list(settings.sources)
     sources = rng.random(arguments.events) < 0.1
     padding = f',"more":"{"x" * arguments.bytes}"' if arguments.bytes else ""
-    with producer(settings, linger_ms=20, batch_size=256 * 1024) as sender:
+    packed = {"compression_type": "gzip"} if arguments.bytes else {}  # as senders of long messages do
+    with producer(settings, linger_ms=20, batch_size=256 * 1024, **packed) as sender:
         for number, (user, item, source) in enumerate(zip(users, items, sources, strict=True)):
             message = f'{{"user_id":"u{user}","item_id":"i{item}","timestamp":{START_MS + number}{padding}}}'
             sender.send(topics[int(source)], message.encode(), f"u{user}".encode())
@@ -151,7 +152,7 @@ def look(settings: Settings, events: int, seconds: float) -> Sample | None:
     base = f"http://{address.host}:{address.port}"
     try:
         series = _get(f"{base}/metrics")[1]
-        ready = _get(f"{base}/ready")[0] == 200
+        status, told = _get(f"{base}/ready")
         pages = int(Path(f"/proc/{address.pid}/statm").read_text().split()[1])
     except OSError:
         return None
@@ -161,8 +162,9 @@ def look(settings: Settings, events: int, seconds: float) -> Sample | None:
         if not line.startswith("#"):
             sums[name] = sums.get(name, 0.0) + float(line.rsplit(" ", 1)[1])
     applied = int(sums.get("freshet_events_total", 0))
+    trouble = "" if status == 200 else told.strip()
     return Sample(
-        seconds, applied, events - applied, int(sums.get("freshet_lists_total", 0)), pages * 4096, ready
+        seconds, applied, events - applied, int(sums.get("freshet_lists_total", 0)), pages * 4096, trouble
     )
 
 
@@ -180,7 +182,7 @@ def report(samples: list[Sample], events: int) -> None:
     for sample in samples[:: max(1, len(samples) // ROWS)] + samples[-1:]:
         print(
             f"{sample.seconds:7.0f} {sample.lag:8,} {sample.lists:8,} {sample.memory_bytes / MEBIBYTE:11.0f}"
-            f"  {'yes' if sample.ready else 'no'}"
+            f"  {sample.trouble or 'yes'}"
         )
     working = [sample for sample in samples if 0 < sample.applied < events] or samples
     facts = {
@@ -188,7 +190,7 @@ def report(samples: list[Sample], events: int) -> None:
         "peak_memory_mebibytes": round(max(sample.memory_bytes for sample in samples) / MEBIBYTE),
         "lists": samples[-1].lists,
         "seconds_without_progress": sum(one.applied == other.applied for one, other in pairwise(working)),
-        "seconds_not_ready": sum(not sample.ready for sample in working),
+        "seconds_not_ready": sum(bool(sample.trouble) for sample in working),
     }
     print(json.dumps(facts))
 

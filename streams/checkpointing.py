@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from models.checkpoint import Arrays, CheckpointFolder, Facts, NewerCheckpointError, encode_checkpoint
@@ -54,10 +55,12 @@ class Checkpointer:
         self._written = time.monotonic()
         self._one_at_a_time = asyncio.Lock()
 
-    async def run(self) -> None:
-        """Take checkpoints until cancelled; one that cannot be written is said, and tried again later."""
+    async def run(self, must_stop: Callable[[], bool]) -> None:
+        """Take checkpoints until told; one that cannot be written is said, and tried again later."""
         while True:
             await asyncio.sleep(self._seconds)
+            if must_stop():
+                return  # the last one is taken when everything else has ended
             await self.take()
 
     async def take(self) -> None:

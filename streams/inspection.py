@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from state import StateError, UserStore
-from state.keys import FOLLOWED_KEY, NEXT_KEY, POSITION_KEY, PURGED_KEY, TOPICS_KEY
+from state.keys import ERASED_PREFIX, FOLLOWED_KEY, NEXT_KEY, POSITION_KEY, PURGED_KEY, TOPICS_KEY
 from streams.events import ACTIONS
 from streams.identity import Identity
 from streams.lane import Lane
@@ -68,7 +68,12 @@ class Inspector:
         }
 
     async def _users_digest(self) -> str:
-        """Return a digest of all durable facts about the users of the owned partitions."""
+        """Return a digest of all durable facts about the users of the owned partitions.
+
+        It is the same for any two workers that own the same partitions of the same log, if each user comes
+        through one topic: what users repeat is counted in the order of arrival, which several topics share by
+        chance.
+        """
         digest = blake2b(digest_size=16)
         for lane in self._subject.owned():
             if lane.partition.is_open:
@@ -108,6 +113,6 @@ def resident_bytes() -> int:
 def _store_digest(store: UserStore) -> bytes:
     digest = blake2b(digest_size=16)
     for key, value in store.scan():
-        if key not in LOCAL_KEYS:
+        if key not in LOCAL_KEYS and not key.startswith(ERASED_PREFIX):  # whose hashes are each group's own
             digest.update(len(key).to_bytes(4, "little") + key + value)
     return digest.digest()

@@ -221,7 +221,7 @@ class Runtime(mode.Service):  # type: ignore[misc]
         for lane in self.lanes:
             lane.start()
         self.add_future(self._measure())
-        self.add_future(self._checkpointer.run())
+        self.add_future(self._checkpointer.run(lambda: bool(self.should_stop)))
         self.add_future(self._purge())
 
     async def on_stop(self) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from streams.broker import Broker
 from streams.settings import Settings, Source, Topics
-from tests.crash_points.stage import Stage
+from tests.crash_points.stage import AT_ONCE, Stage
 
 
 @pytest.fixture(scope="module")
@@ -23,12 +23,12 @@ def stage(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         history_length=20,
         exclude="purchased",
         checkpoint_seconds=1,
-        topics=Topics(items=f"{name}-items", partitions=3),
+        topics=Topics(items=f"{name}-items", erasures=f"{name}-erasures", partitions=3),
         sources={
             f"{name}-clicks": Source(action="click", weight=1.0),
             f"{name}-purchases": Source(action="purchase", weight=4.0),
         },
     )
-    made = Stage(settings, directory)
+    made = Stage(settings, directory, AT_ONCE)
     yield made
     made.close()

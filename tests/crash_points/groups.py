@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from streams.connection import admin, consumer
-from streams.events import decode_list
+from streams.events import decode_list, decode_receipt
 from streams.examples import decode_examples
 from streams.settings import Settings
 from tests.crash_points.launcher import ARMED, GO_ON, Order, run
@@ -128,7 +128,10 @@ class Group:
 
     def __init__(self, settings: Settings, name: str, directory: Path) -> None:
         topics = msgspec.structs.replace(
-            settings.topics, recommendations=f"{name}-recommendations", dead_letters=f"{name}-dead-letters"
+            settings.topics,
+            recommendations=f"{name}-recommendations",
+            dead_letters=f"{name}-dead-letters",
+            erasure_receipts=f"{name}-erasure-receipts",
         )
         self.settings = msgspec.structs.replace(settings, group=name, topics=topics)
         self.workers: list[Worker] = []
@@ -190,6 +193,7 @@ class Group:
             worker.guarded.close()
         if self._outputs is not None:
             self._outputs.close()
+            self._outputs = None
 
 
 class Outputs:
@@ -200,12 +204,14 @@ class Outputs:
 
         self.dead_letters: Counter[Position] = Counter()
         self.examples: Counter[Position] = Counter()
+        self.receipts: Counter[tuple[str, Position]] = Counter()
         self.lists: Counter[tuple[str, tuple[Any, ...]]] = Counter()
         self.newest: dict[str, dict[str, tuple[int, int]]] = {}
         self._settings = settings
         self._reader = consumer(settings)
-        topics = (settings.topics.dead_letters, settings.topics.recommendations, settings.examples_topic)
-        self._tps = [TopicPartition(topic, p) for topic in topics for p in range(settings.topics.partitions)]
+        ours, partitions = settings.topics, range(settings.topics.partitions)
+        topics = (ours.dead_letters, ours.recommendations, ours.erasure_receipts, settings.examples_topic)
+        self._tps = [TopicPartition(topic, partition) for topic in topics for partition in partitions]
         self._reader.assign(self._tps)
         self._reader.seek_to_beginning(*self._tps)
 
@@ -229,6 +235,12 @@ class Outputs:
                 int(headers["source-partition"]),
                 int(headers["source-offset"]),
             ] += 1
+        elif record.topic == self._settings.topics.erasure_receipts:
+            erased = decode_receipt(record.value)
+            partition, offset = erased.positions[self._settings.topics.erasures]
+            self.receipts[erased.user_id, (self._settings.topics.erasures, partition, offset)] += 1
+        elif record.topic == self._settings.topics.recommendations and record.value is None:
+            self.newest.pop(record.key.decode(), None)
         elif record.topic == self._settings.topics.recommendations:
             made = decode_list(record.value)
             self.lists[made.user_id, tuple(sorted(made.positions.items()))] += 1

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
+from aiokafka.errors import KafkaConnectionError
+
 from streams.settings import Settings
 from tests.crash_points.points import POINTS, Point, When
 
@@ -28,10 +30,10 @@ ARMED, GO_ON = "armed", "go on"
 
 @dataclass(frozen=True)
 class Order:
-    """Stop at a point: with SIGKILL, or with SIGSTOP until told to go on."""
+    """What to do at a point: die of SIGKILL, freeze by SIGSTOP until told to go on, or (None) fail."""
 
     point: str
-    number: signal.Signals
+    number: signal.Signals | None
 
 
 @dataclass
@@ -67,7 +69,7 @@ class Trap:
             self.control.send(ARMED)
 
     def _wrapped(
-        self, point: Point, original: Callable[..., Any], number: signal.Signals
+        self, point: Point, original: Callable[..., Any], number: signal.Signals | None
     ) -> Callable[..., Any]:
         calls = itertools.count(1)
 
@@ -78,9 +80,11 @@ class Trap:
 
         return (_awaiting if asyncio.iscoroutinefunction(original) else _calling)(original, point.when, reach)
 
-    def _stop(self, point: Point, number: signal.Signals) -> None:
+    def _stop(self, point: Point, number: signal.Signals | None) -> None:
         with self._lock:
             self.control.send(point.name)
+        if number is None:
+            raise KafkaConnectionError("as ordered")
         os.kill(os.getpid(), number)
         self._told.wait()  # the signal may reach another thread first
 
@@ -134,10 +138,11 @@ def run(settings: Settings, log: str, control: Connection, order: Order | None) 
 
 
 def _make_small() -> None:
-    """Let a few users' states need several batches, and their restoring several reads."""
+    """Let a few users' states need several batches, and their restoring several reads; purge often."""
     from aiokafka import AIOKafkaConsumer
 
-    from streams import partition
+    from streams import partition, worker
 
+    worker.PURGE_SECONDS = 1.0
     partition.BATCH_BYTES = 2048
     AIOKafkaConsumer.getmany.__kwdefaults__["max_records"] = 4

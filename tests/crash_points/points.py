@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from state.keys import NEXT_KEY
+from state.keys import NEXT_KEY, POSITION_KEY
 
 # "acknowledged": after what the call returned, a future, is done.
 When = Literal["before", "after", "acknowledged"]
@@ -50,6 +50,16 @@ def _states(has_next: bool) -> Callable[..., bool]:
     return counted
 
 
+def _with_next(_store: Any, changes: Any) -> bool:  # noqa: ANN401
+    """Count the writes of what a transaction has made durable."""
+    return NEXT_KEY in changes
+
+
+def _without_next(_store: Any, changes: Any) -> bool:  # noqa: ANN401
+    """Count the writes of a part of what is restored."""
+    return POSITION_KEY in changes and len(changes) > 3 and NEXT_KEY not in changes
+
+
 def _halve(descriptor: int) -> None:
     """Leave half of a file."""
     os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
@@ -87,7 +97,7 @@ TRANSACTION = (
         "committed, the answer is lost", "aiokafka.producer.sender:EndTxnHandler.handle_response", "before"
     ),
     Point("committed, not written to the store", COMMIT, "after"),
-    Point("written to the store, not done", WRITE, "after", 2),
+    Point("written to the store, not done", WRITE, "after", counted=_with_next),
     Point("one topic is done, not committed", "streams.transport:ChunkConsumer.done", "after"),
     Point("the group's commit is not sent", GROUP_COMMIT, "before"),
     Point("the group's commit is sent", GROUP_COMMIT, "after"),
@@ -101,6 +111,12 @@ CHECKPOINT = (
     Point("a checkpoint is renamed", "os:replace", "after", counted=_of_checkpoint),
     Point("an old checkpoint is removed", "os:unlink", "after", counted=_of_checkpoint),
 )
+ERASURE = (
+    Point("an erasure is applied, nothing is sent", "state.overlay:Overlay.erase", "after"),
+    Point("receipts are sent", SEND, "acknowledged", counted=_to("-erasure-receipts")),
+    Point("erased users are in the store's files", "state:RocksStore.compact", "before"),
+    Point("the store's files are purged, that is not noted", "state:RocksStore.compact", "after"),
+)
 # With an empty data directory: all users are restored, all examples are counted.
 STARTING = (
     Point("an example is counted, its position is not noted", COUNT_EXAMPLES, "after", 3, phase="starting"),
@@ -112,8 +128,8 @@ STARTING = (
         2,
         phase="starting",
     ),
-    Point("a part of the users is read", WRITE, "before", 2, phase="starting"),
-    Point("a part of the users is restored", WRITE, "after", 2, phase="starting"),
+    Point("a part of the users is read", WRITE, "before", 2, _without_next, phase="starting"),
+    Point("a part of the users is restored", WRITE, "after", 2, _without_next, phase="starting"),
     Point(
         "a partition is restored, others are not",
         "streams.partition:Partition.open",
@@ -130,4 +146,6 @@ STOPPING = (
     Point("the last checkpoint is not renamed", "os:fsync", "after", phase="stopping"),
 )
 
-POINTS = {point.name: point for point in (*LEARNING, *TRANSACTION, *CHECKPOINT, *STARTING, *STOPPING)}
+POINTS = {
+    point.name: point for point in (*LEARNING, *TRANSACTION, *CHECKPOINT, *ERASURE, *STARTING, *STOPPING)
+}

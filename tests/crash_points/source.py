@@ -3,6 +3,7 @@
 import json
 import random
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,91 +13,129 @@ from streams.topics import create_topics
 
 START_MS = 1_700_000_000_000
 BURST_EVENTS = 120
-CLICKERS, BUYERS = 10, 8
+CLICKERS, BUYERS, GUESTS = 10, 8, 3
 BAD_VALUES = (b"no json", b'{"user_id": "c1"}', b'{"item_id": "i1", "timestamp": 1}', None)
 
 Position = tuple[str, int, int]  # topic, partition, offset
 
 
 @dataclass(frozen=True)
-class Sent:
-    """A good event."""
+class Kept:
+    """An event that a worker must remember."""
 
     time_ms: int
     position: Position
     item_id: str
+    event_id: str
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A record to send: `what` is good, again, retraction, erasure or bad."""
+
+    what: str
+    topic: str
+    user_id: str
+    value: bytes | None
+    time_ms: int = 0
+    item_id: str = ""
+    event_id: str = ""
 
 
 class Source:
-    """Sends bursts of good, late and bad events, new items among them, and remembers where they lie.
+    """Sends bursts of good, late and bad events, repetitions, retractions and erasures; knows what they do.
 
-    Each user comes through one topic: how two topics interleave depends on when they arrive.
+    How topics interleave depends on when they arrive, and nothing here may. So each user comes through one
+    topic; the guests of a burst are erased in the next one, in which they do nothing else.
     """
 
     def __init__(self, settings: Settings, seed: int = 7) -> None:
         self.settings = settings
-        self.users: dict[str, list[Sent]] = defaultdict(list)
+        self.users: dict[str, list[Kept]] = defaultdict(list)
+        self.positions: dict[str, dict[str, tuple[int, int]]] = {}  # of each user's newest list
+        self.counted: dict[Position, str] = {}  # events -> their items
         self.bad: set[Position] = set()
+        self.erasures: set[tuple[str, Position]] = set()
         self.ends: dict[tuple[str, int], int] = {}
         self._rng = random.Random(seed)
-        self._events = 0
+        self._bursts = 0
         create_topics(settings)
         self._producer = producer(settings)
 
     def send_burst(self) -> None:
-        """Send the next events, to all partitions of both topics."""
-        sent: list[tuple[str | None, int, str, Any]] = [
-            self._bad(number) if number % 15 == 7 else self._good(number)
-            for number in range(self._events, self._events + BURST_EVENTS)
-        ]
-        self._events += BURST_EVENTS
+        """Send the next records, to all partitions of all topics."""
+        sent = [(draft, self._send(draft)) for draft in self._drafts()]
+        self._bursts += 1
         self._producer.flush()
-        for user_id, time_ms, item_id, future in sent:
+        for draft, future in sent:
             at = future.get(10)
-            position = (at.topic, at.partition, at.offset)
             self.ends[at.topic, at.partition] = max(self.ends.get((at.topic, at.partition), 0), at.offset + 1)
-            if user_id is None:
-                self.bad.add(position)
-            else:
-                self.users[user_id].append(Sent(time_ms, position, item_id))
+            self._apply(draft, (at.topic, at.partition, at.offset))
 
     def close(self) -> None:
         """Let go of the broker."""
         self._producer.close()
 
-    def sequence(self, user_id: str) -> list[str]:
-        """Return the items that a worker must remember of a user, in their order."""
-        events = sorted(self.users[user_id], key=lambda event: (event.time_ms, event.position))
-        return [event.item_id for event in events][-self.settings.history_length :]
+    def sequences(self) -> dict[str, list[str]]:
+        """Return the items that a worker must remember of each user, in their order."""
+        return {user_id: [event.item_id for event in events] for user_id, events in self.users.items()}
 
-    def positions(self) -> dict[str, dict[str, tuple[int, int]]]:
-        """Return what every user's newest list must be stamped with: topic -> (partition, highest offset)."""
-        newest: dict[str, dict[str, tuple[int, int]]] = {}
-        for user_id, events in self.users.items():
-            topic, partition, offset = max(event.position for event in events)
-            newest[user_id] = {topic: (partition, offset)}
-        return newest
-
-    @property
-    def good(self) -> list[Position]:
-        """Where the good events lie."""
-        return [event.position for events in self.users.values() for event in events]
-
-    def _good(self, number: int) -> tuple[str, int, str, Any]:
+    def _drafts(self) -> Iterator[Draft]:
         clicks, purchases = self.settings.sources
-        buys = number % 4 == 3
-        user_id = f"p{self._rng.randrange(BUYERS)}" if buys else f"c{self._rng.randrange(CLICKERS)}"
-        is_new = number % 6 == 0
-        item_id = f"new{number}" if is_new else f"i{int(self._rng.paretovariate(0.7)) % 50}"
-        late_ms = 60_000 if number % 11 == 5 else 0
-        time_ms = START_MS + 1000 * number - late_ms
-        message = {"user_id": user_id, "item_id": item_id, "timestamp": time_ms}
-        future = self._producer.send(
-            purchases if buys else clicks, key=user_id.encode(), value=json.dumps(message).encode()
-        )
-        return user_id, time_ms, item_id, future
+        first = self._bursts * BURST_EVENTS
+        guests = [f"g{self._bursts}-{number}" for number in range(GUESTS)]
+        yield from [self._good(first, clicks, guest) for guest in guests]
+        if self._bursts:
+            for number in range(GUESTS):
+                erased = f"g{self._bursts - 1}-{number}"
+                yield Draft("erasure", self.settings.topics.erasures, erased, b"{}")
+        for number in range(first, first + BURST_EVENTS):
+            buys = number % 4 == 3
+            topic = purchases if buys else clicks
+            user_id = f"p{self._rng.randrange(BUYERS)}" if buys else f"c{self._rng.randrange(CLICKERS)}"
+            if number % 15 == 7:
+                yield Draft("bad", topic, user_id, BAD_VALUES[number % len(BAD_VALUES)])
+                continue
+            good = self._good(number, topic, user_id)
+            yield good
+            if number % 13 == 1:
+                yield Draft("again", topic, user_id, good.value)
+            if number % 17 == 2:
+                message = {"user_id": user_id, "event_id": good.event_id, "retract": True}
+                yield Draft(
+                    "retraction", topic, user_id, json.dumps(message).encode(), event_id=good.event_id
+                )
 
-    def _bad(self, number: int) -> tuple[None, int, str, Any]:
-        topic = list(self.settings.sources)[number % 2]
-        value = BAD_VALUES[number % len(BAD_VALUES)]
-        return None, 0, "", self._producer.send(topic, key=b"c%d" % (number % CLICKERS), value=value)
+    def _good(self, number: int, topic: str, user_id: str) -> Draft:
+        item_id = f"new{number}" if number % 6 == 0 else f"i{int(self._rng.paretovariate(0.7)) % 50}"
+        time_ms = START_MS + 1000 * number - (60_000 if number % 11 == 5 else 0)
+        event_id = f"{user_id}-{number}"
+        message = {"user_id": user_id, "item_id": item_id, "timestamp": time_ms, "event_id": event_id}
+        return Draft("good", topic, user_id, json.dumps(message).encode(), time_ms, item_id, event_id)
+
+    def _send(self, draft: Draft) -> Any:  # noqa: ANN401 - kafka-python has no types
+        return self._producer.send(draft.topic, key=draft.user_id.encode(), value=draft.value)
+
+    def _apply(self, draft: Draft, position: Position) -> None:
+        if draft.what == "bad":
+            self.bad.add(position)
+        elif draft.what == "erasure":
+            self.erasures.add((draft.user_id, position))
+            self.users.pop(draft.user_id, None)
+            self.positions.pop(draft.user_id, None)
+        else:
+            topic, partition, offset = position
+            self.positions[draft.user_id] = {topic: (partition, offset)}
+            self.users[draft.user_id] = self._after(draft, position)
+
+    def _after(self, draft: Draft, position: Position) -> list[Kept]:
+        """Return what must be remembered of the user after a record of theirs."""
+        kept = self.users[draft.user_id]
+        if draft.what == "retraction":
+            return [event for event in kept if event.event_id != draft.event_id]
+        if draft.what == "again":
+            return kept
+        self.counted[position] = draft.item_id
+        event = Kept(draft.time_ms, position, draft.item_id, draft.event_id)
+        kept = sorted([*kept, event], key=lambda each: (each.time_ms, each.position))
+        return kept[-self.settings.history_length :]

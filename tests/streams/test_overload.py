@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import pytest
+from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from state import StoreError
 from streams import hand
 from streams import lane as lane_module
 from streams.events import decode_list
+from streams.fetching import HANDED_OUT_BYTES, BoundedResult
 from streams.inlet import ALL_BYTES, ALL_RECORDS, LEAST_BYTES, LEAST_RECORDS, Inlet, Room
 from streams.lane import BACKLOG_RECORDS, BACKLOG_SECONDS, COMMIT_SECONDS, SLICE_RECORDS
 from streams.settings import Settings
@@ -201,3 +203,41 @@ async def test_what_a_broken_disk_did_not_take_is_counted_once(bench: Bench) -> 
     assert bench.partition.sequence() == list(range(40))
     assert bench.metric("freshet_events_total") == 40
     assert bench.metric("freshet_lists_total") == len(lists_of(bench))
+
+
+def fetched(sizes: list[int]) -> BoundedResult:
+    """Return what was fetched of a topic whose records have so many bytes."""
+    tp = TopicPartition(CLICKS, 0)
+    state = SimpleNamespace(paused=False, position=0, consumed_to=lambda at: setattr(state, "position", at))
+    assignment = SimpleNamespace(active=True, state_value=lambda _: state)
+
+    class Unpacked:
+        next_fetch_offset = 0
+
+        def __next__(self) -> ConsumerRecord:
+            if self.next_fetch_offset == len(sizes):
+                raise StopIteration
+            self.next_fetch_offset += 1
+            return raw(CLICKS, self.next_fetch_offset - 1, None, bytes(sizes[self.next_fetch_offset - 1]))
+
+    return BoundedResult(tp, assignment=assignment, partition_records=Unpacked(), backoff=0)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "pieces"),
+    [
+        ([10] * 5000, [2000, 2000, 1000]),
+        ([HANDED_OUT_BYTES // 2] * 5, [2, 2, 1]),
+        ([3 * HANDED_OUT_BYTES, 1, 3 * HANDED_OUT_BYTES], [1, 2]),
+        ([], []),
+    ],
+)
+def test_what_was_fetched_is_handed_out_in_pieces(sizes: list[int], pieces: list[int]) -> None:
+    """A piece ends with its records or its bytes, whichever comes first; all come once, in order."""
+    result = fetched(sizes)
+    handed = []
+    while result.has_more():
+        handed.append(result.getall(CHUNK_RECORDS))
+    assert [len(piece) for piece in handed if piece] == pieces
+    assert [record.offset for piece in handed for record in piece] == list(range(len(sizes)))
+    assert result.getall(None) == []

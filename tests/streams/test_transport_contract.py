@@ -5,12 +5,14 @@ from importlib.metadata import version
 
 import mode
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import Fetcher, OffsetResetStrategy
 from aiokafka.consumer.subscription_state import TopicPartitionState
 from faust.transport.consumer import Consumer, ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
 
 from streams import transport
+from streams.fetching import BoundedResult
 
 
 def source(of: object) -> str:
@@ -35,6 +37,7 @@ def test_every_overridden_method_exists_in_faust() -> None:
         "on_partitions_assigned",
         "perform_seek",
         "_drain_messages",
+        "verify_event_path",
     ):
         assert name in vars(transport.ChunkConsumer)
         assert hasattr(driver.Consumer, name)
@@ -95,3 +98,13 @@ def test_calls_into_the_consumer_thread_have_the_expected_shape() -> None:
     assert "partitions" in inspect.signature(ThreadDelegateConsumer.seek_wait).parameters
     assert "seek_to_beginning" in vars(driver.AIOKafkaConsumerThread)
     assert "_ensure_consumer" in vars(driver.AIOKafkaConsumerThread)
+
+
+def test_what_was_fetched_is_handed_out_by_a_class_that_can_be_replaced() -> None:
+    """The fetcher makes and knows results by a name of its module, and takes what they give from `getall`."""
+    assert "FetchResult(" in source(Fetcher._proc_fetch_request)
+    hand_out = source(Fetcher.fetched_records)
+    assert "type(res_or_error) is FetchResult" in hand_out
+    assert "res_or_error.getall(max_records)" in hand_out
+    assert "max_records -= len(drained[tp])" in hand_out
+    assert issubclass(BoundedResult, fetcher.FetchResult)
