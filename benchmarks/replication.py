@@ -87,7 +87,7 @@ def measure_checkpoint(interactions: Sequence[Interaction]) -> None:
         recommender.step(batch, overlay)
     report_checkpoint(recommender)
     for number in range(len(recommender.catalog), MANY_ITEMS):
-        recommender.counts.count(recommender.catalog.admit(f"another item {number}"))
+        recommender.counts.correct(recommender.catalog.admit(f"another item {number}"), 1)
     report_checkpoint(recommender)
 
 

@@ -42,6 +42,7 @@ class Counts:
 
     def correct(self, row: int, more: int) -> None:
         """Say that an item had so many events more, or less: only how often it occurred is corrected."""
+        self.reserve()
         self.tables.facts[row, EVENTS] += more
 
     def occurrences(self) -> NDArray[np.int64]:

@@ -186,7 +186,7 @@ def read_checkpoint(settings: Settings, directory: Path) -> Learned:
     recommender = Recommender(settings)
     load_newest(directory, recommender)
     keys = recommender.catalog.keys
-    occurrences = recommender.counts.occurrences(len(keys))
+    occurrences = recommender.counts.occurrences()
     return Learned(
         marks=dict(recommender.marks),
         occurrences={key: n for key, n in zip(keys.tolist(), occurrences.tolist(), strict=True) if n},

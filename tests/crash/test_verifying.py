@@ -222,7 +222,7 @@ def test_the_digest_is_a_workers_own() -> None:
     """The oracle's digest of counters is that of a worker which counted the same events."""
     recommender = Recommender(Settings())
     for item in ("i1", "i2", "i1"):
-        recommender.counts.count(recommender.catalog.admit(item))
+        recommender.counts.correct(recommender.catalog.admit(item), 1)
     occurrences = {item_key("i1"): 2, item_key("i2"): 1}
     assert verifying.counters_digest(occurrences) == digests(recommender)["counters"]
     assert verifying.counters_digest(occurrences | {item_key("i2"): 2}) != digests(recommender)["counters"]

@@ -104,7 +104,7 @@ class Stage:
     def _true_counters(self) -> str:
         recommender = Recommender(self.settings)
         for item_id in self.source.counted.values():
-            recommender.counts.count(recommender.catalog.admit(item_id))
+            recommender.counts.correct(recommender.catalog.admit(item_id), 1)
         return digests(recommender)["counters"]
 
 

@@ -45,7 +45,7 @@ def true_counters(shop: Shop) -> str:
     recommender = Recommender(shop.settings)
     for events in shop.sent.values():
         for _, _, _, item in events:
-            recommender.counts.count(recommender.catalog.admit(item))
+            recommender.counts.correct(recommender.catalog.admit(item), 1)
     return digests(recommender)["counters"]
 
 
