@@ -60,12 +60,15 @@ class Trap:
         """Wrap the point's function, so that it is stopped at."""
         point = POINTS[order.point]
         module, _, path = point.target.partition(":")
-        owner = importlib.import_module(module)
         *classes, name = path.split(".")
-        for each in classes:
-            owner = getattr(owner, each)
+        try:
+            owner = functools.reduce(getattr, classes, importlib.import_module(module))
+            original = getattr(owner, name)
+        except (AttributeError, ImportError) as error:
+            self.control.send(f"there is no {point.target}: {error}")
+            return
         with self._lock:
-            setattr(owner, name, self._wrapped(point, getattr(owner, name), order.number))
+            setattr(owner, name, self._wrapped(point, original, order.number))
             self.control.send(ARMED)
 
     def _wrapped(
