@@ -79,7 +79,7 @@ COUNT_EXAMPLES = "streams.recommender:Recommender.count_examples"
 # From the stream to the commits, in the order in which a chunk passes them.
 LEARNING = (
     Point("an event is learned from, not counted", "models.learner:Learner.observe", "after", 5),
-    Point("a learner's step is half done", "torch.autograd:grad", "after"),
+    Point("a learner's step is half done", "models.mixer.backends:CompiledBackend.descend", "after"),
     Point("an event is counted, not in its user's history", "models.counts:Counts.count", "after", 5),
     Point("an event is in its user's history, the step goes on", "state.user:UserState.insert", "after", 7),
     Point("a step has ended", "streams.recommender:Recommender.step", "after"),
