@@ -28,7 +28,7 @@ LEVEL_SECONDS = 60.0
 
 # Importing torch and Faust takes seconds: one process does it, and every worker is forked from that.
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["streams.worker", "streams.commands.worker", "tests.crash_points.launcher"])
+FORKS.set_forkserver_preload(["streams.worker", "streams.commands.worker", "tests.crash_points.warm"])
 _ONE_AT_A_TIME = threading.Lock()  # a process that two threads ask for its exit code tells only one
 
 
