@@ -105,8 +105,12 @@ class ExamplesRecorder:
         self._examples.erased.append(user_hash(self._group, user_id))
 
     def close(self, spans: Mapping[str, tuple[int, int]]) -> bytes | None:
-        """Return the record's bytes, for the offsets that it covers; None if there is nothing to say."""
-        if not self._examples.events and not self._examples.erased:
+        """Return the record's bytes, for the offsets that it covers; None if there is nothing to say.
+
+        Records that taught nothing are told of, too: who counted them, and lost them, hears it.
+        """
+        has_moved = any(start < end for start, end in spans.values())
+        if not self._examples.events and not self._examples.erased and not has_moved:
             return None
         self._examples.spans = dict(spans)
         return encode_examples(self._examples)

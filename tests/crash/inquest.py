@@ -14,7 +14,6 @@ from tests.crash.verifying import Difference
 
 DRAIN_SECONDS = 120.0
 AGREE_SECONDS = 60.0
-OVERTAKEN_SECONDS = 15.0  # where they need not be the same to the last event
 
 
 @dataclass(slots=True)
@@ -37,11 +36,10 @@ def hold_inquest(history_length: int, scene: Scene) -> Inquest:
     must = verifying.true_occurrences(expected, taught)
     overtaken = verifying.overtaken_occurrences(expected, taught)
     counters = verifying.counters_digest(must)
-    described = _agreed(scene, counters, OVERTAKEN_SECONDS if overtaken else AGREE_SECONDS)
+    described = _agreed(scene, counters, AGREE_SECONDS)
     changelog = reading.read_changelog(settings)
-    inquest.differences += verifying.check_workers(
-        described, changelog, None if overtaken else counters, settings.topics.partitions
-    )
+    partitions = settings.topics.partitions
+    inquest.differences += verifying.check_workers(described, changelog, counters, partitions)
     inquest.differences += verifying.check_users(expected, changelog.users)
     inquest.differences += verifying.check_exclusions(expected, changelog.excluded)
     inquest.differences += verifying.check_offsets("next offset", expected.ends, changelog.next_offsets)
@@ -52,7 +50,7 @@ def hold_inquest(history_length: int, scene: Scene) -> Inquest:
     lists = reading.read_lists(settings)
     inquest.differences += verifying.check_lists(expected, lists)
     for slot in scene.crew.slots:
-        _check_worker(slot, settings, expected, must, overtaken, taught, inquest)
+        _check_worker(slot, settings, expected, must, taught, inquest)
     inquest.facts |= {
         "records": sum(expected.ends.values()),
         "counted": sum(must.values()),
@@ -100,7 +98,6 @@ def _check_worker(
     settings: Settings,
     expected: Expected,
     must: Counter[int],
-    overtaken: Counter[int],
     taught: dict[str, list[Position]],
     inquest: Inquest,
 ) -> None:
@@ -115,7 +112,7 @@ def _check_worker(
     identity = read_identity(slot.data, settings.group)
     applied = len(taught.get(identity.worker_id, ())) if identity else 0
     inquest.differences += verifying.check_marks(slot.name, expected, learned.marks)
-    inquest.differences += verifying.check_occurrences(slot.name, must, overtaken, learned.occurrences)
+    inquest.differences += verifying.check_occurrences(slot.name, must, learned.occurrences)
     inquest.differences += verifying.check_learning(slot.name, applied, skipped, learned)
     inquest.facts |= {
         f"{slot.name} made durable": applied,

@@ -11,6 +11,7 @@ import numpy as np
 from models.catalog import item_key
 from state import UserState
 from state.exclusions import FINGERPRINT_MASK
+from state.keys import ERASED_PREFIX
 from streams.events import ACTIONS
 from tests.crash.oracle import Expected, ExpectedUser, Position
 from tests.crash.reading import Changelog, DeadLetter, Learned, Listed
@@ -191,16 +192,10 @@ def counters_digest(occurrences: Mapping[int, int]) -> str:
     return blake2b(data, digest_size=16).hexdigest()
 
 
-def check_occurrences(
-    worker: str, must: Mapping[int, int], overtaken: Mapping[int, int], found: Mapping[int, int]
-) -> Iterator[Difference]:
-    """Each item was counted as often as it occurred, or more often by what an erasure overtook."""
+def check_occurrences(worker: str, must: Mapping[int, int], found: Mapping[int, int]) -> Iterator[Difference]:
+    """Each item was counted as often as it occurred, by every replica."""
     wrong = {key: (must.get(key, 0), found.get(key, 0)) for key in must.keys() | found.keys()}
-    wrong = {
-        key: (at_least, count)
-        for key, (at_least, count) in wrong.items()
-        if not at_least <= count <= at_least + overtaken.get(key, 0)
-    }
+    wrong = {key: pair for key, pair in wrong.items() if pair[0] != pair[1]}
     for key, (expected, counted) in sorted(wrong.items())[:SHOWN]:
         yield Difference(f"counters of {worker}", f"item key {key:016x}", expected, counted)
     if len(wrong) > SHOWN:
@@ -213,18 +208,16 @@ def users_digest(changelog: Changelog, partitions: Iterable[int]) -> str:
     for partition in partitions:
         part = blake2b(digest_size=16)
         for key, value in sorted(changelog.raw.get(partition, {}).items()):
-            part.update(len(key).to_bytes(4, "little") + key + value)
+            if not key.startswith(ERASED_PREFIX):
+                part.update(len(key).to_bytes(4, "little") + key + value)
         digest.update(part.digest())
     return digest.hexdigest()
 
 
 def check_workers(
-    workers: Mapping[str, Mapping[str, Any]], changelog: Changelog, counters: str | None, partitions: int
+    workers: Mapping[str, Mapping[str, Any]], changelog: Changelog, counters: str, partitions: int
 ) -> Iterator[Difference]:
-    """Every worker's stores are the changelog's, its counters the oracle's; each partition has one owner.
-
-    counters: their digest; None: they are looked at item by item, in the checkpoints.
-    """
+    """Every worker's stores are the changelog's, its counters the oracle's; each partition has one owner."""
     owners: Counter[int] = Counter()
     for name, described in sorted(workers.items()):
         if not described:
@@ -233,7 +226,7 @@ def check_workers(
         own = [lane["partition"] for lane in described["partitions"]]
         owners.update(own)
         digests = described["digests"]
-        if counters is not None and digests["counters"] != counters:
+        if digests["counters"] != counters:
             yield Difference("counters' digest", name, counters, digests["counters"])
         if digests["users"] != users_digest(changelog, own):
             yield Difference("stores", f"{name}, partitions {own}", "as the changelog", "other bytes")
