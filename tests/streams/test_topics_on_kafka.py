@@ -48,6 +48,8 @@ def test_what_is_missing_is_created_as_planned(settings_for: MakeSettings) -> No
         "items": 4,
         "recommendations": 4,
         "dead letters": 4,
+        "erasures": 4,
+        "erasure receipts": 4,
         "users": 4,
         "examples": 4,
         "item ids": 1,
@@ -69,7 +71,7 @@ def test_a_worker_learns_the_layout_and_creates_all_but_sources(
     layout = verify_topics(settings)
     assert layout.partitions == 3
     assert layout.message_bytes > 1 << 20
-    assert len(set(layout.topic_ids.values())) == 8
+    assert len(set(layout.topic_ids.values())) == 10
     assert verify_topics(settings, create_missing_internal=False) == layout
     admin.delete_topics([settings.item_ids_topic])
     deadline = time.monotonic() + 20
