@@ -72,7 +72,6 @@ class Recommender:
         self._pace = Pace()
         self.effort = EFFORTS.get(settings.effort, FULL)
         self.tester = Tester(self.ranker, self.learner, Baselines(self.catalog, self.counts), self._score)
-        self.effort = EFFORTS.get(settings.effort, FULL)
         self.prequential = {scorer: Prequential() for scorer in (SCORER, *BASELINES)}
         self.on_rank: OnRank | None = None
         self.events = 0  # interactions that taught something, the number of the next one
@@ -182,7 +181,9 @@ class Recommender:
             self.forget(erased)
         before = {topic: self.marks.get((topic, examples.partition), 0) for topic in examples.spans}
         told: dict[str, dict[int, list[int]]] = {}
-        pasts = [Past(self.catalog, history) for history in examples.histories]
+        # What this worker applied itself was counted then: its own examples only confirm it.
+        has_news = any(event.offset >= before[event.topic] for event in examples.events)
+        pasts = [Past(self.catalog, history) for history in examples.histories] if has_news else []
         for event in examples.events:
             row = self.catalog.reserve_key(event.item_key)
             if event.offset < before[event.topic]:
@@ -190,7 +191,8 @@ class Recommender:
             else:
                 self.counts.count(pasts[event.user].history(), row, event.time_ms, event.is_late)
                 counted += 1
-            pasts[event.user].add(row, event.action, event.time_ms)
+            if has_news:
+                pasts[event.user].add(row, event.action, event.time_ms)
         for topic, (start, end) in examples.spans.items():
             source = (topic, examples.partition)
             self.marks[source] = end if start == ANEW else max(before[topic], end)
