@@ -53,6 +53,9 @@ class Source(Protocol):
     def live(self, epoch: int) -> bool:
         """Whether what was fetched in this epoch may still be worked on."""
 
+    def is_member_since(self, moment: float) -> bool:
+        """Whether our group has had us as a member after a moment on the monotonic clock."""
+
     def done(self, topic: str, partition: int, next_offset: int, epoch: int) -> bool:
         """Let the next commit cover everything below the offset."""
 

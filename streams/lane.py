@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from typing import TypeVar
 
+from aiokafka.errors import IllegalOperation, ProducerFenced
 from aiokafka.structs import ConsumerRecord
 
 from state import CorruptState, StateError
@@ -23,6 +24,7 @@ COMMIT_SECONDS = 0.05  # between two transactions of a partition; closer ones wa
 BACKLOG_RECORDS = 2_000
 BACKLOG_SECONDS = 5.0
 RETRY_SECONDS = 0.5
+MEMBER_SECONDS = 0.1  # between two looks whether the group still has us
 STUCK_SECONDS = 30.0
 PARKED = 0  # no epoch has this number
 
@@ -66,6 +68,7 @@ class Lane:
         self._opened_epoch = PARKED
         self._stopped_epoch = PARKED
         self._wiped_epoch = PARKED
+        self._fenced_at = float("-inf")
         self._wake = asyncio.Event()
         self._busy = asyncio.Lock()
         self._is_draining = False
@@ -192,6 +195,8 @@ class Lane:
                 await self.partition.close()
             return None
         if self._opened_epoch != self._epoch:
+            if not self._source.is_member_since(self._fenced_at):
+                return MEMBER_SECONDS  # to open it would fence whoever owns it now
             await self._open()
             return 0
         if self._due_in() == 0:
@@ -351,6 +356,8 @@ class Lane:
         self._hand.put_back()
         self.transaction = None
         self._opened_epoch = PARKED
+        if isinstance(error, (ProducerFenced, IllegalOperation)):
+            self._fenced_at = time.monotonic()
         self._inlet.expect_from(self.partition.next_offsets)
         try:
             if isinstance(error, CorruptState):

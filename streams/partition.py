@@ -285,4 +285,6 @@ async def _send(
             batch = producer.create_batch()
             batch.append(timestamp=None, key=key, value=value, headers=headers)
     sent.append((await producer.send_batch(batch, topic, partition=partition), batch.record_count()))
+    for future, _ in sent:  # after the first error nobody asks for the others, and none is worth a complaint
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
     return sent

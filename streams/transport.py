@@ -29,7 +29,7 @@ from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from streams import fetching
+from streams import fetching, mended_client
 
 CHUNK_RECORDS = 2_000
 FETCH_WAIT_MS = 20  # the stock transport waits 1,500: produced-to-agent then takes seconds, not 3 ms
@@ -132,6 +132,11 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
         if state.lso is None or not state.has_valid_position:
             return None
         return max(int(state.lso) - int(state.position), 0)
+
+    def is_member_since(self, moment: float) -> bool:
+        """Whether our group has had us as a member after a moment on the monotonic clock."""
+        coordinator = self._thread._ensure_consumer()._coordinator
+        return bool(coordinator.member_at > moment)
 
     def silence_seconds(self) -> float:
         """Return how long ago a broker last answered a fetch; 0 where none was to be expected yet."""
@@ -329,3 +334,4 @@ def install() -> None:
     """Make every Faust app of this process deliver chunks. Call it before the app's consumer exists."""
     driver.Transport.Consumer = ChunkConsumer
     fetching.install()
+    mended_client.install()

@@ -58,6 +58,11 @@ class FakeSource:
     lags: dict[str, int | None] = field(default_factory=lambda: {CLICKS: 0, PURCHASES: 0, ERASURES: 0})
     committed: dict[str, int] = field(default_factory=dict)
     rewinds: list[Mapping[tuple[str, int], int] | None] = field(default_factory=list)
+    member_at: float = float("inf")
+
+    def is_member_since(self, moment: float) -> bool:
+        """Whether the group had us later than that."""
+        return self.member_at > moment
 
     def live(self, epoch: int) -> bool:
         """Whether this is the epoch."""

@@ -2,13 +2,16 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Sequence
 
 import pytest
+from aiokafka.errors import ProducerFenced
 
 from state import CorruptState, StoreError
 from state.overlay import Overlay
 from streams.hand import MOST_DEFECTS
+from streams.lane import MEMBER_SECONDS
 from streams.partition import LostLogError
 from tests.streams.fakes import CLICKS, PURCHASES, chunk, record
 from tests.streams.lane_bench import SETTINGS, Bench
@@ -31,6 +34,23 @@ async def test_a_failure_is_repaired_in_its_partition(bench: Bench, point: str, 
     assert len(bench.source.rewinds) == 1
     assert not bench.partition.failures[point]
     assert bench.source.committed == {CLICKS: 600}
+
+
+async def test_who_was_fenced_opens_nothing_before_the_group_has_it_as_a_member(bench: Bench) -> None:
+    """A worker that another one fenced does not fence it in return: it may be out of the group by now."""
+    bench.source.member_at = time.monotonic()
+    bench.partition.fail("send", ProducerFenced())
+    bench.lane.begin(1)
+    bench.lane.offer(chunk([record(0, "u0")], epoch=1))
+    await bench.wait(lambda: "ProducerFenced" in (bench.lane.readiness or ""))
+    opened = bench.caught_up
+    await asyncio.sleep(5 * MEMBER_SECONDS)
+    assert bench.caught_up == opened
+    assert not bench.source.committed
+    bench.source.member_at = time.monotonic()
+    await bench.idle()
+    assert bench.source.committed == {CLICKS: 1}
+    assert bench.partition.sequence("u0") == [0]
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -4,14 +4,16 @@ import inspect
 from importlib.metadata import version
 
 import mode
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, conn
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import Fetcher, OffsetResetStrategy
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
 from faust.transport.consumer import Consumer, ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
 
-from streams import transport
+from streams import mended_client, transport
 from streams.fetching import BoundedResult
 
 
@@ -108,3 +110,18 @@ def test_what_was_fetched_is_handed_out_by_a_class_that_can_be_replaced() -> Non
     assert "res_or_error.getall(max_records)" in hand_out
     assert "max_records -= len(drained[tp])" in hand_out
     assert issubclass(BoundedResult, fetcher.FetchResult)
+
+
+def test_connections_and_coordinators_are_made_by_classes_that_can_be_replaced() -> None:
+    """Both are known by a name of their module, and ask the methods that are overridden."""
+    assert "AIOKafkaConnection(" in source(conn.create_conn)
+    assert "create_conn(" in source(AIOKafkaClient._get_conn)
+    assert "GroupCoordinator(" in source(AIOKafkaConsumer.start)
+    assert "await self._do_heartbeat()" in source(GroupCoordinator._heartbeat_routine)
+    assert "await self._on_join_complete(" in source(GroupCoordinator._do_rejoin_group)
+    assert set(vars(mended_client.Coordinator)) >= {"_do_heartbeat", "_on_join_complete"}
+
+
+def test_what_a_connection_raises_does_not_end_the_task_that_keeps_the_metadata() -> None:
+    """Errors of Kafka are what that task expects of a connection: the mended one raises nothing else."""
+    assert "except (KafkaError, asyncio.TimeoutError)" in source(AIOKafkaClient._metadata_update)
