@@ -36,6 +36,11 @@ class Hand:
         return self._alone > 0
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing has been applied that is not durable."""
+        return not self._applied
+
+    @property
     def is_full(self) -> bool:
         """Whether what was taken is enough for a transaction, however much more there is."""
         return len(self._applied) >= FULL_RECORDS or self._applied_bytes >= FULL_BYTES

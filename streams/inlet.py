@@ -1,6 +1,7 @@
 """What the transport delivers of one partition number: checked for gaps, bounded, merged."""
 
 import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
@@ -124,14 +125,17 @@ class Inlet:
         if self._has_enough(topic, 1.0):
             self._source.hold(topic, self._number)
 
-    def take(self, limit: int, now_seconds: float) -> list[ConsumerRecord]:
+    def take(
+        self, limit: int, now_seconds: float, until_ms: float = math.inf, at_least: int = 0
+    ) -> list[ConsumerRecord]:
         """Return up to `limit` records that may be worked on now, in the order of their timestamps.
 
-        Raises LostLogError if a log went back.
+        Beyond the first `at_least`, none that is younger than `until_ms`. Raises LostLogError if a log
+        went back.
         """
         if self._lost is not None:
             raise LostLogError(self._lost)
-        records = self._merger.take(limit, now_seconds)
+        records = self._merger.take(limit, now_seconds, until_ms, at_least)
         for record in records:
             self._bytes[record.topic] -= size_of(record)
         for topic in self._topics:
@@ -155,6 +159,12 @@ class Inlet:
     def oldest_ms(self, topic: str) -> int | None:
         """Return the timestamp of the topic's next record, None if none waits here."""
         return self._merger.oldest_timestamp(topic)
+
+    @property
+    def head_ms(self) -> int | None:
+        """The timestamp of the oldest record that waits here, None if none does."""
+        heads = (self._merger.oldest_timestamp(topic) for topic in self._topics)
+        return min((head for head in heads if head is not None), default=None)
 
     def expect_from(self, applied: Mapping[str, int]) -> None:
         """Say below which offsets everything was durable when what comes next was delivered.

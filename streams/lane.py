@@ -14,15 +14,12 @@ from state import CorruptState, StateError
 from streams.hand import Hand
 from streams.inlet import Chunk, Inlet, Room, Source
 from streams.metrics import Metrics
+from streams.pacing import Pacing
 from streams.partition import LostLogError, Outgoing, Partition
 from streams.threads import in_thread
 from streams.transaction import Tools, Transaction
+from streams.turns import Turns
 
-SLICE_RECORDS = 250  # taken at once, so that no partition has the model's thread for long
-COMMIT_SECONDS = 0.05  # between two transactions of a partition; closer ones wait for each other's markers
-# From so many records behind, lists would be stale when they come: fewer and larger transactions then.
-BACKLOG_RECORDS = 2_000
-BACKLOG_SECONDS = 5.0
 RETRY_SECONDS = 0.5
 MEMBER_SECONDS = 0.1  # between two looks whether the group still has us
 STUCK_SECONDS = 30.0
@@ -50,6 +47,7 @@ class Lane:
         tools: Tools,
         model_thread: Executor,
         catch_up: Callable[[int], Awaitable[None]],
+        turns: Turns,
         room: Room = Room(),  # noqa: B008 - it never changes
     ) -> None:
         self.number = partition.number
@@ -72,8 +70,9 @@ class Lane:
         self._wake = asyncio.Event()
         self._busy = asyncio.Lock()
         self._is_draining = False
-        self._since: float | None = None  # when the oldest record in hand was taken
-        self._last_commit = 0.0
+        self._pacing = Pacing(
+            self.number, self._topics, source, self._inlet, self._hand, turns, self._wake.set
+        )
         self._task: asyncio.Task[None] | None = None
 
     # What the worker calls.
@@ -148,12 +147,13 @@ class Lane:
     @property
     def pending_seconds(self) -> float:
         """Age of the oldest record that was taken and is not durable yet."""
-        return 0.0 if self._since is None else time.monotonic() - self._since
+        since = self._pacing.since
+        return 0.0 if since is None else time.monotonic() - since
 
     @property
     def idle_seconds(self) -> float:
         """How long ago this partition last committed."""
-        return time.monotonic() - self._last_commit
+        return time.monotonic() - self._pacing.last_commit
 
     @property
     def readiness(self) -> str | None:
@@ -199,12 +199,12 @@ class Lane:
                 return MEMBER_SECONDS  # to open it would fence whoever owns it now
             await self._open()
             return 0
-        if self._due_in() == 0:
+        if self._pacing.due_in() == 0:
             await self._commit()
             return 0
-        records = self._hand.redo(SLICE_RECORDS) or self._inlet.take(SLICE_RECORDS, time.monotonic())
+        records = self._pacing.take()
         if not records:
-            return self._pause()
+            return self._pacing.pause()
         await self._apply(records)
         return 0
 
@@ -245,7 +245,7 @@ class Lane:
                 self._tools,
                 self._hand.defects,
             )
-        self._since = self._since or time.monotonic()
+        self._pacing.took()
         self._hand.take(records)
         done = await self._on_records(self.transaction.apply, records)
         self._hand.leave(len(records) - done)
@@ -254,13 +254,15 @@ class Lane:
         transaction, epoch = self.transaction, self._epoch
         if transaction is None:
             return
+        self._pacing.rest()
         if not transaction.is_empty:
             outgoing = await self._on_records(transaction.close)
             await self.partition.commit(outgoing, self._tools.timed, transaction.report)
             item_ids = list(transaction.item_ids.items())
             await in_thread(self._tools.recommender.learn_item_ids, item_ids, executor=self._thread)
         self._hand.settle()
-        self.transaction, self._since, self._last_commit = None, None, time.monotonic()
+        self.transaction = None
+        self._pacing.committed()
         for topic, next_offset in self.partition.next_offsets.items():
             self._source.done(topic, self.number, next_offset, epoch)
 
@@ -279,38 +281,8 @@ class Lane:
             log.warning("partition %d: failed on a record", self.number, exc_info=error)
             self.partition.drop()
             self.transaction = None
+            self._pacing.rest()
             raise PutBackError from error
-
-    def _due_in(self) -> float | None:
-        """Return in how many seconds to commit, 0 for now, None if there is nothing to commit.
-
-        When nothing is left to take, at most every 50 ms; under load 50 ms after the first record was taken;
-        with a backlog after a chunk, or 5 s: so its users are ranked once for many of its events.
-        """
-        if self.transaction is None or self._since is None:
-            return None
-        if self._hand.is_careful or self._hand.is_full:
-            return 0.0
-        if self._is_behind():
-            at = self._since + BACKLOG_SECONDS
-        else:
-            at = COMMIT_SECONDS + (
-                self._last_commit if self._inlet.is_empty else max(self._since, self._last_commit)
-            )
-        return max(at - time.monotonic(), 0.0)
-
-    def _is_behind(self) -> bool:
-        """Whether there is a backlog, here and in the logs."""
-        lags = (self._source.lag(topic, self.number) or 0 for topic in self._topics)
-        waiting = sum(self._inlet.pending(topic) for topic in self._topics)
-        return waiting + sum(lags) >= BACKLOG_RECORDS
-
-    def _pause(self) -> float | None:
-        waits = [self._inlet.wait_seconds(time.monotonic())]
-        due_in = self._due_in()
-        if due_in is not None:
-            waits.append(max(due_in, 0.001))
-        return min((wait for wait in waits if wait is not None), default=None)
 
     async def _wait(self, seconds: float | None) -> None:
         try:
@@ -341,7 +313,8 @@ class Lane:
         """Forget what was applied and is not durable: it is delivered again."""
         self.partition.drop()
         self._hand.clear()
-        self.transaction, self._since = None, None
+        self.transaction = None
+        self._pacing.drop()
 
     def _stop_here(self, error: Exception) -> None:
         log.error("partition %d is stopped: %s", self.number, error)
@@ -355,6 +328,7 @@ class Lane:
         self.partition.drop()
         self._hand.put_back()
         self.transaction = None
+        self._pacing.rest()
         self._opened_epoch = PARKED
         if isinstance(error, (ProducerFenced, IllegalOperation)):
             self._fenced_at = time.monotonic()

@@ -1,5 +1,6 @@
 """The sources of one partition number, merged by record timestamp."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Generic, Protocol, TypeVar
@@ -57,16 +58,23 @@ class SourceMerger(Generic[RecordT]):
         self._given_up.clear()
         self._waiting_since = None
 
-    def take(self, limit: int, now_seconds: float) -> list[RecordT]:
-        """Return up to `limit` records that may be worked on now, oldest first."""
+    def take(
+        self, limit: int, now_seconds: float, until_ms: float = math.inf, at_least: int = 0
+    ) -> list[RecordT]:
+        """Return up to `limit` records that may be worked on now, oldest first.
+
+        Beyond the first `at_least`, none that is younger than `until_ms`.
+        """
         taken: list[RecordT] = []
         while len(taken) < limit:
             heads = [queue for queue in self._pending.values() if queue]
             if not heads or self._must_wait(now_seconds):
                 break
+            if len(taken) >= at_least and min(queue[0].timestamp for queue in heads) > until_ms:
+                break
             if self._first:
                 taken.append(self._first.popleft())
-            elif len(heads) == 1:
+            elif len(heads) == 1 and until_ms == math.inf:
                 taken += [heads[0].popleft() for _ in range(min(limit - len(taken), len(heads[0])))]
             else:
                 # Ties go to the topic that is configured first: min() keeps the first of equals.

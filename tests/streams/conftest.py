@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams import lane
+from streams import lane, pacing
 from streams.connection import consumer
 from streams.events import RecommendationList, decode_list
 from streams.guard import spawn_guarded
@@ -90,7 +90,7 @@ def open_shop() -> Iterator[Callable[[Settings], Shop]]:
 async def bench(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
     """Give a bench whose lane works, and waits for nothing."""
     monkeypatch.setattr(lane, "RETRY_SECONDS", 0.0)
-    monkeypatch.setattr(lane, "COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(pacing, "COMMIT_SECONDS", 0.0)
     made = Bench()
     made.lane.start()
     made.lane.begin(1)

@@ -8,6 +8,7 @@ from state.overlay import Overlay
 from streams.lane import Lane
 from streams.recommender import Recommender, Record, Step
 from streams.settings import Settings
+from streams.turns import Turns
 from tests.streams.fakes import START_MS, FakePartition, FakeSource, tools_for
 
 SETTINGS = Settings(device="cpu", history_length=1000)
@@ -40,7 +41,7 @@ class Bench:
         self.tools = tools_for(SETTINGS, self.recommender, now_seconds=lambda: START_MS / 1000 + 60)
         self.thread = ThreadPoolExecutor(1)
         self.caught_up = 0
-        self.lane = Lane(self.partition, self.source, self.tools, self.thread, self._catch_up)
+        self.lane = Lane(self.partition, self.source, self.tools, self.thread, self._catch_up, Turns())
 
     async def _catch_up(self, partition: int) -> None:
         self.caught_up += 1

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from streams import lane as lane_module
+from streams import pacing
 from streams.events import decode_list
 from streams.inlet import HOLD_BYTES, HOLD_RECORDS
-from streams.lane import COMMIT_SECONDS, SLICE_RECORDS, STUCK_SECONDS
+from streams.lane import STUCK_SECONDS
+from streams.pacing import COMMIT_SECONDS, SLICE_RECORDS
 from tests.streams.fakes import CLICKS, ERASURES, PURCHASES, chunk, raw, record
 from tests.streams.lane_bench import Bench
 
@@ -146,7 +147,7 @@ async def test_a_topic_with_enough_in_hand_is_held(monkeypatch: pytest.MonkeyPat
     bench.lane.offer(chunk([record(HOLD_RECORDS - 1)]))
     bench.lane.offer(chunk(few_large))
     assert bench.source.held == {CLICKS, PURCHASES}
-    monkeypatch.setattr(lane_module, "COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(pacing, "COMMIT_SECONDS", 0.0)
     bench.lane.start()
     await bench.idle()
     assert bench.source.held == set()
@@ -170,7 +171,7 @@ class Clock:
 async def test_when_a_lane_commits(monkeypatch: pytest.MonkeyPatch) -> None:
     """At once when idle, 50 ms after the commit before; under load 50 ms after the first event in hand."""
     clock = Clock()
-    monkeypatch.setattr(lane_module, "time", clock)
+    monkeypatch.setattr(pacing, "time", clock)
     bench = Bench()
     lane, source = bench.lane, bench.source
     lane.begin(1)
@@ -220,7 +221,7 @@ async def test_readiness_tells_the_truth(bench: Bench, monkeypatch: pytest.Monke
     await bench.wait(lambda: "away" in (bench.lane.readiness or ""))
     bench.partition.failures.clear()
     await bench.idle()
-    monkeypatch.setattr(bench.lane, "_since", -STUCK_SECONDS)
+    monkeypatch.setattr(bench.lane._pacing, "since", -STUCK_SECONDS)
     assert "nothing was committed" in (bench.lane.readiness or "")
 
 

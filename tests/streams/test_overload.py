@@ -7,12 +7,11 @@ import pytest
 from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from state import StoreError
-from streams import hand
-from streams import lane as lane_module
+from streams import hand, pacing
 from streams.events import decode_list
 from streams.fetching import HANDED_OUT_BYTES, BoundedResult
 from streams.inlet import ALL_BYTES, ALL_RECORDS, LEAST_BYTES, LEAST_RECORDS, Inlet, Room
-from streams.lane import BACKLOG_RECORDS, BACKLOG_SECONDS, COMMIT_SECONDS, SLICE_RECORDS
+from streams.pacing import BACKLOG_RECORDS, BACKLOG_SECONDS, COMMIT_SECONDS, SLICE_RECORDS
 from streams.settings import Settings
 from streams.transaction import STEP_EVENTS
 from streams.transport import CHUNK_RECORDS
@@ -26,7 +25,7 @@ from tests.streams.test_lane import Clock
 def stopped(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     """Give a bench whose lane was opened, and whose turns and time the test takes."""
     clock = Clock()
-    monkeypatch.setattr(lane_module, "time", clock)
+    monkeypatch.setattr(pacing, "time", clock)
     bench = Bench()
     bench.clock = clock
     bench.lane.begin(1)

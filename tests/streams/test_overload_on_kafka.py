@@ -14,7 +14,7 @@ import pytest
 from streams.guard import spawn_guarded
 from streams.identity import read_address
 from streams.inlet import HOLD_RECORDS
-from streams.lane import SLICE_RECORDS
+from streams.pacing import SLICE_RECORDS
 from streams.settings import Settings
 from streams.transport import CHUNK_RECORDS
 from streams.worker import BUFFERED_CHUNKS

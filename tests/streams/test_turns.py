@@ -1,0 +1,89 @@
+"""Whose turn it is when several partitions go through a backlog."""
+
+import math
+import random
+
+from streams.pacing import TURN_RECORDS
+from streams.turns import LEAST_RECORDS, PATIENCE_SECONDS, Turns
+from tests.streams.fakes import CLICKS, chunk, record
+from tests.streams.lane_bench import Bench
+
+
+def _nobody() -> None:
+    """Wake nobody."""
+
+
+def test_the_oldest_goes_on_up_to_the_next_oldest() -> None:
+    """Of those that ask, the one with the oldest record may go, as far as the record of the next."""
+    turns = Turns()
+    assert turns.ask(0, 1000, 0.0, _nobody) == math.inf
+    assert turns.ask(1, 2000, 0.0, _nobody) is None
+    assert turns.ask(2, 500, 0.0, _nobody) == 1000
+    assert turns.ask(0, 1000, 0.0, _nobody) is None
+
+
+def test_who_waits_is_woken_when_it_is_the_oldest() -> None:
+    """A partition that waits is woken as soon as those before it went on, ran dry or left."""
+    for leaving in ("goes on", "runs dry", "leaves"):
+        turns, woken = Turns(), list[int]()
+        turns.ask(0, 1000, 0.0, _nobody)
+        assert turns.ask(1, 2000, 0.0, lambda woken=woken: woken.append(1)) is None
+        if leaving == "leaves":
+            turns.leave(0)
+        else:
+            turns.went_on(0, 3000 if leaving == "goes on" else None)
+        assert woken == [1], leaving
+        assert turns.ask(1, 2000, 0.0, _nobody) == (3000 if leaving == "goes on" else math.inf)
+
+
+def test_nobody_waits_for_long() -> None:
+    """A partition goes on after a while, however old the records of another that stands still."""
+    turns = Turns()
+    turns.ask(0, 0, 0.0, _nobody)
+    assert turns.ask(1, 1000, 10.0, _nobody) is None
+    assert turns.ask(1, 1000, 10.0 + PATIENCE_SECONDS / 2, _nobody) is None
+    assert turns.ask(1, 1000, 10.0 + PATIENCE_SECONDS, _nobody) == math.inf
+    assert turns.ask(1, 1000, 10.1 + PATIENCE_SECONDS, _nobody) is None  # and waits anew
+
+
+def test_partitions_stay_together_in_time() -> None:
+    """Whatever the partitions' sizes, none runs ahead of another by more than what it takes at least."""
+    rng, turns = random.Random(1), Turns()
+    logs = [sorted(rng.sample(range(100_000), size)) for size in (900, 5_000, 9_000)]
+    at = [0, 0, 0]
+    for number, log in enumerate(logs):
+        turns.went_on(number, log[0])
+    while any(at[number] < len(log) for number, log in enumerate(logs)):
+        number = rng.choice([n for n, log in enumerate(logs) if at[n] < len(log)])
+        until_ms = turns.ask(number, logs[number][at[number]], 0.0, _nobody)
+        if until_ms is None:
+            continue
+        for taken in range(250):
+            if at[number] == len(logs[number]) or (
+                taken >= LEAST_RECORDS and logs[number][at[number]] > until_ms
+            ):
+                break
+            at[number] += 1
+        left = at[number] < len(logs[number])
+        turns.went_on(number, logs[number][at[number]] if left else None)
+        for other, log in enumerate(logs):
+            if other != number and at[other] < len(log):
+                ahead = sum(log[at[other]] < done for done in logs[number][: at[number]])
+                assert ahead <= LEAST_RECORDS
+
+
+async def test_a_partition_that_is_behind_waits_for_an_older_one() -> None:
+    """With a backlog a lane leaves the turn to an older record elsewhere; without one it asks nobody."""
+    bench = Bench()
+    turns = bench.lane._pacing._turns
+    turns.ask(99, 0, 0.0, _nobody)
+    bench.lane.begin(1)
+    assert await bench.lane._turn() == 0
+    bench.lane.offer(chunk([record(offset) for offset in range(TURN_RECORDS)]))
+    assert await bench.lane._turn() == PATIENCE_SECONDS
+    turns.leave(99)
+    assert await bench.lane._turn() == 0
+    assert bench.lane.describe()["waiting"][CLICKS] < TURN_RECORDS
+    turns.ask(99, 0, 0.0, _nobody)
+    assert await bench.lane._turn() == 0
+    bench.thread.shutdown()
