@@ -10,7 +10,7 @@ from streams.inlet import Inlet, Source
 from streams.turns import LEAST_RECORDS, PATIENCE_SECONDS, Turns
 
 SLICE_RECORDS = 250  # taken at once, so that no partition has the model's thread for long
-TURN_RECORDS = 500  # from so many records behind, a partition waits for its turn among those that are behind
+TURN_RECORDS = 100  # from so many records behind, a partition waits for its turn among those that are behind
 COMMIT_SECONDS = 0.05  # between two transactions of a partition; closer ones wait for each other's markers
 # From so many records behind, lists would be stale when they come: fewer and larger transactions then.
 BACKLOG_RECORDS = 2_000

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable
 
 LEAST_RECORDS = 32  # at once, also where another's record is older than the last of them
-PATIENCE_SECONDS = 1.0  # then a partition goes on, whoever is older: nothing starves beside one that lags
+PATIENCE_SECONDS = 5.0  # then a partition goes on, whoever is older: nothing starves beside one that lags
 
 
 class Turns:
