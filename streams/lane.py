@@ -105,6 +105,7 @@ class Lane:
     async def drain(self) -> None:
         """Commit what was applied and take nothing more until another epoch begins."""
         self._is_draining = True
+        self._pacing.rest()
         if self._opened_epoch != self._epoch:
             return  # it is being restored, which nobody has to wait for
         async with self._busy:
@@ -206,6 +207,7 @@ class Lane:
         if not records:
             return self._pacing.pause()
         await self._apply(records)
+        self._pacing.applied()
         return 0
 
     async def _open(self) -> None:

@@ -54,13 +54,15 @@ class Pacing:
         if until_ms is None:
             self._waits_for_turn = True
             return []
-        records = self._inlet.take(SLICE_RECORDS, now, until_ms, LEAST_RECORDS)
-        self._turns.went_on(self._number, self._inlet.head_ms)
-        return records
+        return self._inlet.take(SLICE_RECORDS, now, until_ms, LEAST_RECORDS)
 
     def took(self) -> None:
         """Say that something is in hand now."""
         self.since = self.since or time.monotonic()
+
+    def applied(self) -> None:
+        """Say that what was taken is applied: the turn is over."""
+        self._turns.went_on(self._number, self._inlet.head_ms)
 
     def rest(self) -> None:
         """Say that the lane does something else than taking: nobody has to wait for it."""
