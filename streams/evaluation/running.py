@@ -54,6 +54,7 @@ def evaluate_log(
         "seed": settings.seed,
         "effort": effort,
         "batch_ties": settings.batch_ties,
+        "targets": settings.targets,
         "workers": sharing.workers,
     }
     if sharing.workers > 1:

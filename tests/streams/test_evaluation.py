@@ -224,6 +224,25 @@ def test_the_command_says_under_which_conditions(tmp_path: Path, capsys: pytest.
     assert report["cpu_microseconds_per_event"] is None  # one chunk, in which code may have been loaded
 
 
+def test_the_command_says_what_is_predicted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every action, or what has a weight: then only that is scored, and tables for people say so."""
+    log = random_log(7, 200)
+    path = write_log(tmp_path, log)
+    report = evaluated(path, capsys)
+    assert (report["targets"], report["scored"]) == (["click", "cart", "favorite", "purchase"], 200)
+    only = ("--set", "sources.a.weight=0", "--set", "sources.b.action=purchase")
+    report = evaluated(path, capsys, *only)
+    purchases = sum(event.action == "purchase" for event in log)
+    assert (report["targets"], report["scored"]) == (["purchase"], purchases)
+    with pytest.raises(SystemExit):
+        main(["evaluate", str(path), *only])
+    assert "predicted and scored: purchase" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as exited:
+        main(["evaluate", str(path), *only[:2]])
+    assert exited.value.code == 2
+    assert "nothing to predict" in capsys.readouterr().err
+
+
 def test_curves_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """--plot writes a PNG with a line for every scorer, and the report says where."""
     path, picture = write_log(tmp_path, random_log(8, 400)), tmp_path / "curves.png"
