@@ -137,6 +137,9 @@ def _print(report: dict[str, Any]) -> None:
         f"seen before. {report['events_per_second']:.0f} events/s, {report['cpu_seconds']:.0f} s of CPU, "
         f"{report['peak_rss_bytes'] / 2**20:.0f} MiB, {report['device']}"
     )
+    if len(report["by_action"]) > 1:
+        each = (f"{action} {told['ndcg@10']['full']:.4f}" for action, told in report["by_action"].items())
+        console.print(f"ndcg@10 by action, whole log: {', '.join(each)}")
     if len(report["targets"]) < len(ACTIONS):
         console.print(
             f"predicted and scored: {', '.join(report['targets'])}; of weight 0, and only counted: "
