@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.actions import CLICK
 from models.catalog import Items
 from models.columns import F
 from models.compiled import compiled, inlined
@@ -17,6 +18,7 @@ from models.counts.layout import (
     COUNT,
     FOLLOWED,
     FOLLOWED_BY_GAP,
+    FOLLOWED_EARNEST,
     FOLLOWED_LAST,
     FORWARD,
     HALF_LIVES,
@@ -25,6 +27,7 @@ from models.counts.layout import (
     LEADERS,
     LOOK_BACK,
     NEXT,
+    NEXT_EARNEST,
     OFFSET,
     PAIR_LASTING,
     SIZE,
@@ -39,7 +42,9 @@ from models.history import History, comes_again
 
 MOST = 2048
 """Candidates of one query, at most, whatever the effort."""
-SUMS = 10
+SUMS = 11
+DIFFERENCE = 10
+"""The last of the sums, which can be negative: what the last item's action adds to its transitions."""
 BINS = 1024
 # Columns of `marks`: who was marked by which query.
 CANDIDATE, PLACE, BANNED = 0, 1, 2
@@ -172,7 +177,10 @@ def _gather_own(scratch: Scratch, banned: Banned, items: Items, history: History
 def shares(
     tables: Tables, history: History, place: int, position: int, now_ms: int
 ) -> tuple[np.float32, ...]:
-    """Return what an item of the history gives to each sum of its neighbours, nine of float32."""
+    """Return what an item of the history gives to the sums of its neighbours, eleven of float32.
+
+    The last two are of DIFFERENCE: for each transition from the last item, and for each of those in earnest.
+    """
     row = history.rows[place]
     values = tables.values
     elapsed_ms = max(now_ms - history.times_ms[place], 0)
@@ -182,6 +190,11 @@ def shares(
     recent = values[row, LASTING] * scale(tables, LASTING, tables.facts[row, LAST]) * unit
     steep = _STEEP[position]
     share = _ONE / (values[row, FOLLOWED] + _ONE)
+    by_next, by_earnest = np.float32(0.0), np.float32(0.0)
+    if position == 0:
+        by_next, by_earnest = _difference(
+            values[row, FOLLOWED_LAST], values[row, FOLLOWED_EARNEST], history.actions[place] != CLICK
+        )
     return (
         steep * root,
         _WIDE[position] * root,
@@ -192,7 +205,22 @@ def shares(
         steep / np.sqrt(recent + _PRIOR) * unit * lasting_scale(tables, row),
         steep / (values[row, FOLLOWED_BY_GAP + gap] + _ONE),
         steep * root if gap <= _SHORT_GAP else np.float32(0.0),
+        by_next,
+        by_earnest,
     )
+
+
+@compiled
+def _difference(all_: np.float32, earnest: np.float32, is_earnest: bool) -> tuple[np.float32, np.float32]:
+    """Return the factors of an item's transitions to another, of all and of those in earnest.
+
+    Their products add up to (n_a(j) - n_a n(j) / n) / (n_a + 5): how much oftener j follows after such an
+    action than after any, shrunk while little is known of that. It is 0 where all actions are of one kind.
+    """
+    alike = earnest if is_earnest else all_ - earnest
+    each = _ONE / (alike + _PRIOR)
+    usual = each * (alike / max(all_, _ONE))
+    return (-usual, each) if is_earnest else (each - usual, -each)
 
 
 @compiled
@@ -211,9 +239,9 @@ def _gather_neighbours(
     row, gap = history.rows[place], gap_bucket(max(now_ms - history.times_ms[place], 0))
     facts, pairs, sums = tables.facts, tables.pairs, scratch.sums
     marks, query = scratch.marks, scratch.state[STATE_QUERY]
-    by_steep, by_wide, by_share, by_sharp, by_time, by_last, by_lasting, by_gap, by_session = shares(
-        tables, history, place, position, now_ms
-    )
+    by = shares(tables, history, place, position, now_ms)
+    by_steep, by_wide, by_share, by_sharp, by_time, by_last = by[:6]
+    by_lasting, by_gap, by_session, by_next, by_earnest = by[6:]
     for slot in range(facts[row, OFFSET], facts[row, OFFSET] + facts[row, SIZE]):
         other = tables.neighbours[slot]
         if marks[other, CANDIDATE] == query:
@@ -235,3 +263,4 @@ def _gather_neighbours(
         sums[to, 7] += by_lasting * pairs[slot, PAIR_LASTING]
         sums[to, 8] += by_gap * pairs[slot, FORWARD + gap]
         sums[to, 9] += by_session * (instant + pairs[slot, BACKWARD_INSTANT])
+        sums[to, DIFFERENCE] += by_next * pairs[slot, NEXT] + by_earnest * pairs[slot, NEXT_EARNEST]

@@ -38,6 +38,9 @@ FEATURES = (
     Feature("age"),  # events since its first
     Feature("idle"),  # events since its last
     Feature("repeated"),  # how often who has it has had it before
+    Feature("bought share"),  # how much oftener its events are purchases than is usual
+    # how much oftener it came right after the last item where that was clicked, or more than clicked, too
+    Feature("transition after such an action"),
     Feature("own recency", 3.0),
     Feature("own count"),
     Feature("own decayed count"),
@@ -45,6 +48,10 @@ FEATURES = (
     Feature("own transition"),
     Feature("own hour"),
     Feature("own lasting count"),
+    # When the user last did so, by position: 0 where nobody does anything else.
+    Feature("own carted"),
+    Feature("own favored"),
+    Feature("own bought"),
 )
 F = len(FEATURES)
 ROOTS = 18
@@ -63,5 +70,9 @@ CONTEXT = (
     "session",
     "pace",
     "rare items",
+    "last was a cart",
+    "last was a favorite",
+    "last was a purchase",
+    "more than clicks",
 )
 Q = len(CONTEXT)

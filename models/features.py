@@ -2,11 +2,14 @@
 
 import numpy as np
 
+from models.actions import CLICK, PURCHASE
 from models.arrays import Floats, Rows
-from models.candidates import STATE_OWN, STATE_SIZE, SUMS, Scratch, place_of
+from models.candidates import DIFFERENCE, STATE_OWN, STATE_SIZE, Scratch, place_of
 from models.columns import ROOTS
 from models.compiled import compiled
 from models.counts.layout import (
+    BOUGHT,
+    BY_ACTION,
     BY_GAP,
     BY_LENGTH,
     COUNT,
@@ -26,13 +29,15 @@ from models.counts.layout import (
 from models.fast_math import log1p_into
 from models.history import History
 
-_POPULARITY = SUMS
+_POPULARITY = DIFFERENCE
 _AT_GAP = _POPULARITY + len(HALF_LIVES)
 _AT_LENGTH = _AT_GAP + 1
-_AGE, _IDLE, _REPEATED = ROOTS, ROOTS + 1, ROOTS + 2
-OWN = ROOTS + 3
+_AGE, _IDLE, _REPEATED, _BOUGHT, _DIFFERENCE = range(ROOTS, ROOTS + 5)
+OWN = ROOTS + 5
 """The first of the columns that are 0 for whatever the user never had."""
 _RECENCY, _OWN_COUNT, _DECAYED, _ELAPSED, _TRANSITION, _HOUR, _LASTING = range(OWN, OWN + 7)
+_OWN_ACTION = OWN + 7 - 1  # and the number of an action that is not a click: when the user last did so
+_OWN_BOUGHT = _OWN_ACTION + PURCHASE
 _SLOW = 4  # the half-life of popularity by gap and by length
 _PRIOR, _ONE = np.float32(5.0), np.float32(1.0)
 _FAR = np.float32(1.0 / 100.0)  # the recency of what is not in the sequence any more
@@ -58,6 +63,7 @@ def describe(tables: Tables, scratch: Scratch, history: History, now_ms: int) ->
         _take_roots(features[column], size)
     if scratch.state[STATE_OWN] > 0:
         _describe_own(scratch, history, now_ms)
+        _describe_actions(tables, scratch, history)
 
 
 @compiled
@@ -69,11 +75,12 @@ def _describe_items(tables: Tables, scratch: Scratch, history: History, now_ms: 
     by_length = BY_LENGTH + length_bucket(length)
     now = tables.clock[NOW]
     unit = np.float32(_ONE / np.float32(tables.units[LASTING]))
+    usual = np.float32(tables.clock[BY_ACTION + PURCHASE] / max(now, 1))
     for place in range(scratch.state[STATE_SIZE]):
         row = scratch.rows[place]
         last, count = facts[row, LAST], values[row, COUNT]
         root = _ONE / np.sqrt(count + _PRIOR)
-        for column in range(SUMS):
+        for column in range(DIFFERENCE):
             features[column, place] = sums[place, column]
         for column in (0, 1, 4, 5, 9):
             features[column, place] *= root
@@ -88,6 +95,13 @@ def _describe_items(tables: Tables, scratch: Scratch, history: History, now_ms: 
         features[_AGE, place] = np.float32(now - facts[row, FIRST])
         features[_IDLE, place] = np.float32(now - last)
         features[_REPEATED, place] = values[row, REPEATED] / (count + np.float32(3.0))
+        if usual > 0:
+            bought = (values[row, BOUGHT] + _PRIOR * usual) / (count + _PRIOR)
+            features[_BOUGHT, place] = (bought - usual) / (bought + usual)
+        else:
+            features[_BOUGHT, place] = np.float32(0.0)
+        difference = sums[place, DIFFERENCE]
+        features[_DIFFERENCE, place] = np.copysign(np.sqrt(np.abs(difference)), difference)
 
 
 @compiled
@@ -143,6 +157,29 @@ def _describe_own(scratch: Scratch, history: History, now_ms: int) -> None:
 
 
 @compiled
+def _describe_actions(tables: Tables, scratch: Scratch, history: History) -> None:
+    """Write when the user last carted, favored or bought each of their own items; the others have zeros."""
+    features, length = scratch.features, len(history.rows)
+    weight = _ONE
+    for position in range(length):
+        place = length - 1 - position
+        weight *= _DECAY
+        action, row = history.actions[place], history.rows[place]
+        if action == CLICK or row < 0:
+            continue
+        to = place_of(scratch, row)
+        # What was put into a cart before it was bought is not in it any more.
+        if to >= 0 and features[_OWN_BOUGHT, to] == 0 and features[_OWN_ACTION + action, to] == 0:
+            features[_OWN_ACTION + action, to] = weight * _rarity(tables, action)
+
+
+@compiled
+def _rarity(tables: Tables, action: int) -> np.float32:
+    """Return the share of other actions among all events, float32: what everybody does says nothing."""
+    return np.float32(1.0 - tables.clock[BY_ACTION + action] / max(tables.clock[NOW], 1))
+
+
+@compiled
 def _since(elapsed_ms: int) -> np.float32:
     """Return how recent something is, from 1 down: 1 - log(1 + seconds) / 20, float32."""
     return np.float32(1.0 - np.log(1.0 + max(elapsed_ms, 0) / 1000.0) / 20.0)
@@ -170,10 +207,14 @@ def describe_moment(tables: Tables, history: History, now_ms: int, out: Floats) 
         session += 1
     out[10] = np.log(1.0 + session) / 3.0
     out[11] = np.log(1.0 + max(now_ms - times_ms[max(0, length - _PACE)], 0) / 1000.0) / 15.0
-    rare, looked = 0, min(length, _RARE_LOOK_BACK)
+    rare, earnest, looked = 0, 0, min(length, _RARE_LOOK_BACK)
     for place in range(length - looked, length):
         rare += rows[place] < 0 or tables.values[rows[place], COUNT] <= 1
+        earnest += history.actions[place] != CLICK
     out[12] = rare / looked
+    if history.actions[length - 1] != CLICK:
+        out[12 + history.actions[length - 1]] = 1.0
+    out[16] = earnest / looked
 
 
 @compiled

@@ -1,8 +1,9 @@
 """Why an item is in a list: what its score would lose without each cause.
 
-The causes are one item of the user's history, what is rising, what is popular, and the user's own habit. Each
-is taken out of the item's features, and the second stage scores what is left; the causes whose absence costs
-most are the reasons. So a reason is as true as the score: without its cause the item falls.
+The causes are one item of the user's history, what is rising, what is popular, the user's own habit, and
+what they did with the item beyond a click. Each is taken out of the item's features, and the second stage
+scores what is left; the causes whose absence costs most are the reasons. So a reason is as true as the
+score: without its cause the item falls.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from models.actions import CART, CLICK, FAVORITE, PURCHASE
 from models.arrays import Floats, Rows
 from models.candidates import shares
 from models.catalog import Catalog, RowArray
@@ -41,6 +43,7 @@ RISING = "rising"
 POPULAR = "popular"
 COMES_BACK = "you come back to it"
 RECENT = "you had it recently"
+DONE = {CART: "you put it in your cart", FAVORITE: "one of your favorites", PURCHASE: "you bought it before"}
 REASONS = 2
 
 _NAMES = [feature.name for feature in FEATURES]
@@ -48,8 +51,10 @@ _NEIGHBOURS = slice(0, _NAMES.index("popularity 30"))
 _SHORT = slice(_NAMES.index("popularity 30"), _NAMES.index("popularity 1500"))
 _LONG = slice(_NAMES.index("popularity 1500"), _NAMES.index("popularity at this length") + 1)
 _LATELY = [_NAMES.index("own recency"), _NAMES.index("own elapsed")]
-_OFTEN = [number for number in range(OWN, len(_NAMES)) if number not in _LATELY]
+_CARTED = _NAMES.index("own carted")
+_OFTEN = [number for number in range(OWN, _CARTED) if number not in _LATELY]
 _BLANKS = (_SHORT, _LONG, _OFTEN, _LATELY)
+_AFTER_LAST = _NAMES.index("transition after such an action")
 _SUMS = _NAMES.index("popularity 30")
 _FORWARD_SHARE = _SUMS  # the column behind the sums: how much of the pair is forward
 _SMALLEST_GAIN = 0.01
@@ -82,12 +87,10 @@ def explain(
     leads = np.zeros((count, 2), np.bool_)
     _find_causes(tables, history, now_ms, rows, parts, leads)
     causes = _strongest(parts)  # [n], positions
-    variants = np.repeat(features[None], 2 + len(_BLANKS), axis=0)  # [2 + blanks, n, F]
-    variants[1, :, _NEIGHBOURS] *= np.sqrt(_left_without(parts, causes))
-    for number, columns in enumerate(_BLANKS, 2):
-        variants[number][:, columns] = 0.0
-    values = scores(variants.reshape(-1, features.shape[1]), context).reshape(-1, count)  # [2 + blanks, n]
-    gains = values[0] - values[1:]  # [1 + blanks, n]
+    deeds = _deeds(history, rows)  # [n], actions
+    variants = _variants(features, parts, causes, deeds)  # [3 + blanks, n, F]
+    values = scores(variants.reshape(-1, features.shape[1]), context).reshape(-1, count)  # [3 + blanks, n]
+    gains = values[0] - values[1:]  # [2 + blanks, n]
     reasons = []
     for number, row in enumerate(rows.tolist()):
         words = (
@@ -96,11 +99,26 @@ def explain(
             POPULAR if leads[number, 1] else None,
             _habit(history, row),
             RECENT if row in history.rows else None,
+            DONE.get(int(deeds[number])),
         )
         told = [(gain, word) for gain, word in zip(gains[:, number].tolist(), words, strict=True) if word]
         told.sort(reverse=True)
         reasons.append([word for gain, word in told if gain > _SMALLEST_GAIN][:REASONS])
     return reasons
+
+
+def _variants(
+    features: FeatureArray, parts: FeatureArray, causes: NDArray[np.int64], deeds: NDArray[np.int64]
+) -> FeatureArray:
+    """Return float32[3 + blanks, n, F]: features [n, F] as they are, and without each of their causes."""
+    variants = np.repeat(features[None], 3 + len(_BLANKS), axis=0)
+    variants[1, :, _NEIGHBOURS] *= np.sqrt(_left_without(parts, causes))
+    variants[1, causes == 0, _AFTER_LAST] = 0.0  # of the last item alone
+    for number, columns in enumerate(_BLANKS, 2):
+        variants[number][:, columns] = 0.0
+    done = np.flatnonzero(deeds != CLICK)
+    variants[-1, done, _CARTED - CART + deeds[done]] = 0.0
+    return variants
 
 
 def _strongest(parts: FeatureArray) -> NDArray[np.int64]:
@@ -141,6 +159,15 @@ def _habit(history: History, row: int) -> str | None:
             if (np.abs(days - rhythm) <= _RHYTHM_TOLERANCE * rhythm).all():
                 return f"{COMES_BACK} {word}"
     return COMES_BACK
+
+
+def _deeds(history: History, rows: RowArray) -> NDArray[np.int64]:
+    """Return int64[n], what the user last did with each item other than to click on it; else CLICK."""
+    deeds = np.full(len(rows), CLICK, np.int64)
+    for row, action in zip(history.rows, history.actions, strict=True):
+        if action != CLICK:
+            deeds[rows == row] = action
+    return deeds
 
 
 @compiled

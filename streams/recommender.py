@@ -189,7 +189,8 @@ class Recommender:
             if event.offset < before[event.topic]:
                 told.setdefault(event.topic, {}).setdefault(event.offset, []).append(row)
             else:
-                self.counts.count(pasts[event.user].history(), row, event.time_ms, event.is_late)
+                history = pasts[event.user].history()
+                self.counts.count(history, row, event.time_ms, event.is_late, event.action)
                 counted += 1
             if has_news:
                 pasts[event.user].add(row, event.action, event.time_ms)
@@ -268,14 +269,17 @@ class Recommender:
             self._apply(event, user, history, step, recorder)
 
     def _test(self, event: _Event, user: User, ticket: int, is_told: bool) -> Test | None:
-        """Return what to test by an event, None if it is late or may not be recommended.
+        """Return what to test by an event, None if it is late, no target, or may not be recommended.
 
         Whose it is matters only where others are told of it: there its user may be erased.
         """
         interaction, row = event.interaction, event.row
         if interaction.timestamp_ms < user.state.newest_time_ms or self._is_excluded(user, row):
             return None
-        weight = self.ranker.weigh(self.settings.weight_of(interaction.action, event.record.topic))
+        weight = self.settings.weight_of(interaction.action, event.record.topic)
+        if weight == 0:
+            return None
+        weight = self.ranker.weigh(weight)
         whose = user_hash(self.settings.group, user.user_id) if is_told else 0
         return Test(self._history(user), row, interaction.timestamp_ms, weight, ticket, whose)
 
@@ -290,7 +294,7 @@ class Recommender:
         if not event.is_taught:
             if recorder is not None:
                 self.unconfirmed.take((record.topic, record.partition), record.offset).append(row)
-            self.counts.count(history, row, interaction.timestamp_ms, is_late)
+            self.counts.count(history, row, interaction.timestamp_ms, is_late, action)
         user.state.insert(
             item_key=key,
             action_code=action,

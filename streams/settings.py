@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -40,7 +40,7 @@ class Source(Struct, frozen=True, forbid_unknown_fields=True):
     """A topic of interactions."""
 
     action: ActionName = "click"
-    weight: Annotated[float, Meta(gt=0, le=1e6)] = 1.0
+    weight: Annotated[float, Meta(ge=0, le=1e6)] = 1.0
     fields: SourceFields = SourceFields()
     actions: dict[str, ActionName] = {}
     timestamp_unit: Literal["auto", "seconds", "milliseconds"] = "auto"
@@ -116,8 +116,17 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
                 return name
         return next(iter(self.sources))
 
+    @property
+    def targets(self) -> list[ActionName]:
+        """The actions that lists are to predict: those of some weight, each sent where `source_of` says."""
+        actions: tuple[ActionName, ...] = get_args(ActionName)
+        return [action for action in actions if self.weight_of(action, self.source_of(action)) > 0]
+
     def weight_of(self, action: ActionName, topic: str) -> float:
-        """Return what an interaction counts: as its action's own section says, else as its topic's."""
+        """Return what an interaction counts: as its action's own section says, else as its topic's.
+
+        0: it is no target. It is neither tested nor learned from, but counted as what came before others.
+        """
         own = self.sources[topic]
         if own.action == action:
             return own.weight
@@ -207,6 +216,11 @@ def _check_together(settings: Settings) -> None:
     """Refuse what is valid alone but not together."""
     if not settings.sources:
         raise ConfigurationError("setting 'sources' is empty; name at least one topic: [sources.clicks]")
+    if not any(source.weight for source in settings.sources.values()):
+        raise ConfigurationError(
+            "setting 'weight' is 0 in every section of 'sources', so that there is nothing to predict; "
+            "give what lists should predict a weight: --set sources.NAME.weight=1"
+        )
     topics = settings.topics
     if topics.min_insync_replicas > topics.replication_factor:
         raise ConfigurationError(

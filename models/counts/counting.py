@@ -2,15 +2,19 @@
 
 import numpy as np
 
-from models.arrays import Rows, Times
+from models.actions import CLICK, PURCHASE
+from models.arrays import Actions, Rows, Times
 from models.compiled import compiled
 from models.counts.layout import (
     BACKWARD,
     BACKWARD_INSTANT,
+    BOUGHT,
+    BY_ACTION,
     EVENTS,
     FIRST,
     FOLLOWED,
     FOLLOWED_BY_GAP,
+    FOLLOWED_EARNEST,
     FOLLOWED_LAST,
     FORWARD,
     GAPS,
@@ -18,6 +22,7 @@ from models.counts.layout import (
     LASTING,
     LOOK_BACK,
     NEXT,
+    NEXT_EARNEST,
     NOW,
     PAIR_LASTING,
     REPEATED,
@@ -37,15 +42,28 @@ _POSITION_DECAY = (0.85 ** np.arange(LOOK_BACK)).astype(np.float32)
 
 
 @compiled
-def count_event(tables: Tables, rows: Rows, times_ms: Times, row: int, time_ms: int, is_late: bool) -> None:
+def count_event(
+    tables: Tables,
+    rows: Rows,
+    actions: Actions,
+    times_ms: Times,
+    row: int,
+    action: int,
+    time_ms: int,
+    is_late: bool,
+) -> None:
     """Count an event of an item after a history, oldest first.
 
     A late event says what is popular, and nothing of what follows what.
     """
     start = max(0, len(rows) - LOOK_BACK)
     _count_item(tables, rows[start:], times_ms[start:], row, time_ms)
+    tables.clock[BY_ACTION + action] += 1
+    if action == PURCHASE:
+        tables.values[row, BOUGHT] += np.float32(1.0)
     if not is_late:
-        _count_pairs(tables, rows[start:], times_ms[start:], row, time_ms)
+        is_earnest = len(rows) > 0 and actions[len(rows) - 1] != CLICK
+        _count_pairs(tables, rows[start:], times_ms[start:], row, time_ms, is_earnest)
     advance(tables)
 
 
@@ -67,25 +85,30 @@ def _count_item(tables: Tables, rows: Rows, times_ms: Times, row: int, time_ms: 
 
 
 @compiled
-def _count_pairs(tables: Tables, rows: Rows, times_ms: Times, row: int, time_ms: int) -> None:
-    length = len(rows)
+def _count_pairs(
+    tables: Tables, rows: Rows, times_ms: Times, row: int, time_ms: int, is_earnest: bool
+) -> None:
+    """Count what came before; `is_earnest`: its last event was more than a click."""
+    length, earnest = len(rows), np.float32(is_earnest)
     for position in range(length):
         place = length - 1 - position
         other = rows[place]
         if other >= 0 and other != row and not comes_again(rows, place):
             gap = gap_bucket(time_ms - times_ms[place])
-            _count_pair(tables, other, row, gap, position)
+            _count_pair(tables, other, row, gap, position, earnest)
     if length and rows[length - 1] >= 0:
         last = rows[length - 1]
         if last == row:
             slot = pair(tables, row, row)
             if slot >= 0:
                 tables.pairs[slot, NEXT] += np.float32(1.0)
+                tables.pairs[slot, NEXT_EARNEST] += earnest
         tables.values[last, FOLLOWED_LAST] += np.float32(1.0)
+        tables.values[last, FOLLOWED_EARNEST] += earnest
 
 
 @compiled
-def _count_pair(tables: Tables, other: int, row: int, gap: int, position: int) -> None:
+def _count_pair(tables: Tables, other: int, row: int, gap: int, position: int, earnest: np.float32) -> None:
     """Count that `row` came after `other`, this many events later."""
     pairs, one = tables.pairs, np.float32(1.0)
     weight = _POSITION_DECAY[position]
@@ -97,6 +120,7 @@ def _count_pair(tables: Tables, other: int, row: int, gap: int, position: int) -
         pairs[slot, PAIR_LASTING] += lasting
         if position == 0:
             pairs[slot, NEXT] += one
+            pairs[slot, NEXT_EARNEST] += earnest
     slot = pair(tables, row, other)
     if slot >= 0:
         pairs[slot, TOGETHER] += one

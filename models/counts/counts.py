@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.actions import CLICK
 from models.catalog import Catalog
 from models.counts.counting import count_event
 from models.counts.layout import EVENTS, NOW, POOL_USED, Tables, empty_tables
@@ -13,7 +14,7 @@ from models.history import History
 
 _FIRST_ROWS = 1024
 SLOTS = 1 << 24
-"""Slots of neighbours, of 40 bytes: 640 MiB when all are used, which the system hands out as they are."""
+"""Slots of neighbours, of 44 bytes: 704 MiB when all are used, which the system hands out as they are."""
 
 
 class Counts:
@@ -32,13 +33,16 @@ class Counts:
         """How many events were counted."""
         return int(self.tables.clock[NOW])
 
-    def count(self, history: History, row: int, time_ms: int, is_late: bool = False) -> None:
+    def count(
+        self, history: History, row: int, time_ms: int, is_late: bool = False, action: int = CLICK
+    ) -> None:
         """Count an event of an item, given its user's history of before it.
 
         A late event, older than its user's newest, counts for what is popular only.
         """
         self.reserve()
-        count_event(self.tables, history.rows, history.times_ms, row, time_ms, is_late)
+        past = history.rows, history.actions, history.times_ms
+        count_event(self.tables, *past, row, action, time_ms, is_late)
 
     def correct(self, row: int, more: int) -> None:
         """Say that an item had so many events more, or less: only how often it occurred is corrected."""

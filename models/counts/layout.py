@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from models.actions import ACTIONS
 from models.compiled import compiled, inlined
 
 HALF_LIVES = (30.0, 100.0, 300.0, 1500.0, 6000.0, math.inf)
@@ -32,6 +33,8 @@ FOLLOWED_LAST = 10  # what came right after it
 BY_GAP = 11  # popularity at a half-life of 6,000 events, by the time since the user's last event
 FOLLOWED_BY_GAP = 16  # what followed it, by the time in between
 BY_LENGTH = 20  # popularity at a half-life of 6,000 events, by the length of the user's history
+BOUGHT = 26  # purchases
+FOLLOWED_EARNEST = 27  # what came right after it where the user had done more than click on it
 VALUES = 32
 GAPS = 4  # an instant, minutes, hours, days; the fifth, of BY_GAP: no history
 LENGTHS = 6
@@ -52,7 +55,8 @@ NEXT = 5  # right after
 TOGETHER = 6  # either, undecayed
 PAIR_LASTING = 7  # either, decayed by position and at LASTING_HALF_LIFE
 BACKWARD_INSTANT = 8
-PAIRS = 9
+NEXT_EARNEST = 9  # right after, where the user had done more than click on the item
+PAIRS = 10
 
 # Entries of `clock`.
 NOW = 0  # events counted
@@ -64,7 +68,8 @@ STARTS = 10  # the number of the event with which each half-life's epoch began
 EARLIER = 17  # the same of the epoch before
 FREE = 24  # the first free block of each size class, -1: none
 CLASSES = 6
-CLOCK = FREE + CLASSES
+BY_ACTION = FREE + CLASSES  # events counted of each action
+CLOCK = BY_ACTION + ACTIONS
 
 _EPOCH_BITS = 40
 _EPOCH_UNIT = 2.0**_EPOCH_BITS
@@ -88,7 +93,7 @@ class Tables(NamedTuple):
 def empty_tables(rows: int, slots: int) -> Tables:
     """Return tables of a stream that has not begun."""
     clock = np.zeros(CLOCK, np.int64)
-    clock[FREE:] = -1
+    clock[FREE : FREE + CLASSES] = -1
     return Tables(
         values=np.zeros((rows, VALUES), np.float32),
         facts=np.zeros((rows, FACTS), np.int64),

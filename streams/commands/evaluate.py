@@ -14,7 +14,7 @@ from streams.commands.options import configured, json_option, print_json
 from streams.commands.progress import progress
 from streams.errors import ConfigurationError
 from streams.evaluation import SLICES, VALLEY, Sharing, Variant, check_plot, evaluate_log, plot_curves
-from streams.events import Interaction
+from streams.events import ACTIONS, Interaction
 from streams.logs import read_items, read_log, read_relations
 from streams.settings import Settings
 
@@ -137,6 +137,14 @@ def _print(report: dict[str, Any]) -> None:
         f"seen before. {report['events_per_second']:.0f} events/s, {report['cpu_seconds']:.0f} s of CPU, "
         f"{report['peak_rss_bytes'] / 2**20:.0f} MiB, {report['device']}"
     )
+    if len(report["by_action"]) > 1:
+        each = (f"{action} {told['ndcg@10']['full']:.4f}" for action, told in report["by_action"].items())
+        console.print(f"ndcg@10 by action, whole log: {', '.join(each)}")
+    if len(report["targets"]) < len(ACTIONS):
+        console.print(
+            f"predicted and scored: {', '.join(report['targets'])}; of weight 0, and only counted: "
+            f"{', '.join(action for action in ACTIONS if action not in report['targets'])}"
+        )
     if report["workers"] > 1:
         console.print(
             f"{report['workers']} workers, {report['workers_late_events']} events late: "

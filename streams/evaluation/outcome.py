@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.prequential import BASELINES, CUTOFF
+from streams.events import ACTIONS
 from streams.recommender import SCORER
 
 Variant = Literal["all", "new"]
@@ -48,6 +49,7 @@ class Evaluation:
     variant: Variant
     ranks: dict[str, NDArray[np.int32]]  # scorer -> int32[events]: 0 without a rank, -1 not scored
     was_seen: NDArray[np.bool_]  # bool[events]: whether the stream had had the item before
+    actions: NDArray[np.uint8]  # uint8[events], indexes into ACTIONS
     late: int
     cost: Cost
     conditions: dict[str, Any] = field(default_factory=dict)
@@ -64,6 +66,18 @@ class Evaluation:
     def metrics(self, scorer: str, part: str) -> dict[str, float]:
         """Return hit@10, ndcg@10, mrr@10 and mrr of a scorer in a part of the stream, 0 if it scored none."""
         return metrics_of(self.ranks[scorer][int(SLICES[part] * self.events) :])
+
+    def by_action(self) -> dict[str, dict[str, Any]]:
+        """Return action -> how many events of it were scored and ndcg@10 by part; only of what was scored."""
+        found: dict[str, dict[str, Any]] = {}
+        for code, action in enumerate(ACTIONS):
+            ranks = np.where(self.actions == code, self.ranks[SCORER], UNSCORED)
+            scored = int((ranks != UNSCORED).sum())
+            parts = {part: ranks[int(share * self.events) :] for part, share in SLICES.items()}
+            if scored:
+                ndcg = {part: metrics_of(cut)["ndcg@10"] for part, cut in parts.items()}
+                found[action] = {"scored": scored, "ndcg@10": ndcg}
+        return found
 
     def best_baseline(self, part: str) -> tuple[str, float]:
         """Return the baseline with the highest NDCG@10 in a part of the stream, and that NDCG@10."""
@@ -112,6 +126,7 @@ class Evaluation:
             "ratio": {
                 part: ours[part]["ndcg@10"] / score if score else None for part, (_, score) in best.items()
             },
+            "by_action": self.by_action(),
             "valleys": self.valleys(),
             **self.cost.report(self.events),
             **self.conditions,

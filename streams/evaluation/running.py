@@ -4,11 +4,13 @@ import time
 from collections.abc import Callable, Iterable
 
 import msgspec
+import numpy as np
 
 from streams.evaluation.chunks import SeenItems, cut
 from streams.evaluation.outcome import Cost, Evaluation, Variant
 from streams.evaluation.team import RankTable, Sharing, Team
 from streams.events import Interaction
+from streams.recommender import ACTION_CODES
 from streams.settings import Exclude, Settings
 
 CHUNK = 2000
@@ -31,13 +33,14 @@ def evaluate_log(
     """
     effort = "full" if settings.effort == "auto" else settings.effort
     settings = msgspec.structs.replace(settings, exclude=_EXCLUDE[variant], effort=effort)
-    ranks, seen, late = RankTable(), SeenItems(settings.batch_ties), 0
+    ranks, seen, actions, late = RankTable(), SeenItems(settings.batch_ties), bytearray(), 0
     team = Team(settings, sharing, ranks.put)
     size = min(chunk, sharing.transaction_events or chunk)
     started, cpu_started = time.perf_counter(), time.process_time()
     for events in cut(interactions, size, settings.batch_ties):
         first = len(seen)
         seen.add(events)
+        actions += bytes(ACTION_CODES[event.action] for event in events)
         ranks.grow(len(seen))
         late += team.step(first, events)
         if on_progress is not None:
@@ -54,9 +57,11 @@ def evaluate_log(
         "seed": settings.seed,
         "effort": effort,
         "batch_ties": settings.batch_ties,
+        "targets": settings.targets,
         "workers": sharing.workers,
     }
     if sharing.workers > 1:
         conditions["workers_late_events"] = sharing.late_events
         conditions["counters_equal"] = len(set(counters)) == 1
-    return Evaluation(variant, ranks.by_scorer(), seen.mask(), late, cost, conditions)
+    codes = np.frombuffer(bytes(actions), np.uint8)
+    return Evaluation(variant, ranks.by_scorer(), seen.mask(), codes, late, cost, conditions)

@@ -71,7 +71,7 @@ def described_range(kind: inspect.Type) -> str:
         case inspect.IntType():
             return f"{kind.ge} to {kind.le}"
         case inspect.FloatType():
-            return f"above {kind.gt}, to {kind.le:.0f}"
+            return f"{kind.ge:.0f} to {kind.le:.0f}"
         case inspect.StrType() if kind.pattern:
             counts = re.fullmatch(r"\^\[A-Za-z0-9\._-\]\{(\d+),(\d+)\}\$", kind.pattern)
             assert counts, f"how is {kind.pattern} said in words?"

@@ -12,15 +12,19 @@ def history(
     excluded: list[int] | None = None,
     gap_ms: int = 1000,
     now_ms: int = NOW_MS,
+    actions: list[int] | None = None,
 ) -> History:
-    """Return a history of these rows, the last one `gap_ms` ago, `gap_ms` apart; each row a repeat."""
+    """Return a history of these rows, the last one `gap_ms` ago, `gap_ms` apart; each row a repeat.
+
+    Unless `actions` are given, all are clicks.
+    """
     rows = rows or []
     times = now_ms - gap_ms * np.arange(len(rows), 0, -1, dtype=np.int64)
     distinct = sorted({row for row in rows if row >= 0})
     last = [times[len(rows) - 1 - rows[::-1].index(row)] for row in distinct]
     return History(
         rows=np.array(rows, np.int32),
-        actions=np.frombuffer(bytes(len(rows)), np.uint8),
+        actions=np.frombuffer(bytes(actions or len(rows)), np.uint8),
         times_ms=times,
         repeat_rows=np.array(distinct, np.int32),
         repeat_counts=np.array([float(rows.count(row)) for row in distinct], np.float64),

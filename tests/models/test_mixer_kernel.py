@@ -47,7 +47,10 @@ def test_the_gradients_are_those_of_autograd(sampled: int) -> None:
 
 
 def test_the_gradient_is_the_slope_of_the_loss() -> None:
-    """A small move along any direction changes the loss by the gradient times the move."""
+    """A small move along any direction changes the loss by the gradient times the move.
+
+    Small, because hidden units bend at zero: a longer one crosses more of these bends.
+    """
     random, batch, flat = np.random.default_rng(5), _batch(12), _flat()
     gradient, unused = np.zeros(LAYOUT.size, np.float32), np.zeros(LAYOUT.size, np.float32)
     kernel.gradients(batch, ROOTS, LAYOUT.views(flat), LAYOUT.views(gradient))
@@ -55,9 +58,9 @@ def test_the_gradient_is_the_slope_of_the_loss() -> None:
     direction /= np.linalg.norm(direction)
     losses = [
         kernel.gradients(batch, ROOTS, LAYOUT.views(flat + move * direction), LAYOUT.views(unused))
-        for move in (np.float32(-1e-2), np.float32(1e-2))
+        for move in (np.float32(-3e-3), np.float32(3e-3))
     ]
-    assert (losses[1] - losses[0]) / 2e-2 == pytest.approx(float(gradient @ direction), rel=0.05, abs=1e-3)
+    assert (losses[1] - losses[0]) / 6e-3 == pytest.approx(float(gradient @ direction), rel=0.05, abs=1e-3)
 
 
 def test_adam_is_that_of_torch() -> None:

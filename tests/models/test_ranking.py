@@ -72,7 +72,7 @@ def test_features_are_finite_and_roots_are_shares() -> None:
         assert np.isfinite(query.context).all()
         assert query.features[:, :ROOTS].min() >= 0
         assert query.features[:, :ROOTS].max() <= 1.0000001
-        assert query.features[:, ROOTS:].min() >= -0.5
+        assert query.features[:, ROOTS:].min() >= -1
         assert query.features[:, ROOTS:].max() < 4
 
 

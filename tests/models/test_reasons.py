@@ -1,18 +1,21 @@
 """Reasons are true: without their cause, the item's score falls, and the reason is not told."""
 
 import numpy as np
+import pytest
 
+from models.actions import CART, CLICK, FAVORITE, PURCHASE
 from models.catalog import Catalog
 from models.columns import FEATURES
 from models.counts import Counts
 from models.history import History
 from models.ranking import FeatureArray, Ranker, Scored
-from models.reasons import COMES_BACK, POPULAR, RECENT, RISING
+from models.reasons import COMES_BACK, DONE, POPULAR, RECENT, RISING
 from tests.models.histories import NOW_MS, history
 
 DAY_MS = 86_400_000
 WEIGHTS = {
     **dict.fromkeys(("co-occurrence", "transition", "followed", "own recency", "popularity 300"), 3.0),
+    **dict.fromkeys(("own carted", "own favored", "own bought", "transition after such an action"), 3.0),
     **dict.fromkeys(("own count", "own lasting count", "own elapsed", "popularity", "popularity 30"), 1.0),
 }
 
@@ -86,6 +89,33 @@ def test_own_items_say_how_the_user_had_them() -> None:
     assert f"{COMES_BACK} weekly" in weekly[8].reasons
     never = listed(ranker, history([]))
     assert 8 not in never or never[8].score < once[8].score
+
+
+@pytest.mark.parametrize("action", [CART, FAVORITE, PURCHASE])
+def test_what_the_user_did_with_an_item(action: int) -> None:
+    """Carted, favored or bought: the list says which, of that item alone; merely clicked, it says neither."""
+    _, _, ranker = shop()
+    did = listed(ranker, history([8, 9, 8], actions=[action, CLICK, CLICK]))
+    clicked = listed(ranker, history([8, 9, 8]))
+    assert DONE[action] in did[8].reasons
+    assert did[8].score > clicked[8].score
+    for scored in (*clicked.values(), *(scored for row, scored in did.items() if row != 8)):
+        assert not set(DONE.values()) & set(scored.reasons)
+
+
+def test_bought_is_told_after_carted() -> None:
+    """What was carted and then bought was bought; of what everybody buys, buying says nothing."""
+    catalog, _, ranker = shop()
+    asked = history([8, 9, 8], actions=[CART, CLICK, PURCHASE])
+    reasons = listed(ranker, asked)[8].reasons
+    assert DONE[PURCHASE] in reasons
+    assert DONE[CART] not in reasons
+    bought = Counts(catalog, slots=1 << 14)
+    for row in (8, 9, 8) * 20:
+        bought.count(history(), row, NOW_MS, action=PURCHASE)
+    everybody = listed(Ranker(catalog, bought), asked)[8].reasons
+    assert everybody
+    assert DONE[PURCHASE] not in everybody
 
 
 def test_what_nobody_named_is_no_reason() -> None:

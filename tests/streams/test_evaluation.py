@@ -24,7 +24,8 @@ SETTINGS = Settings(device="cpu")
 def evaluation_of(ranks: dict[str, NDArray[np.int32]], was_seen: list[bool] | None = None) -> Evaluation:
     """Return an evaluation that found these ranks."""
     seen = np.array(was_seen if was_seen is not None else [True] * len(ranks[SCORER]))
-    return Evaluation("all", ranks, seen, late=0, cost=Cost(1.0, 1.0, 0.5, 2000))
+    actions = np.zeros(len(seen), np.uint8)
+    return Evaluation("all", ranks, seen, actions, late=0, cost=Cost(1.0, 1.0, 0.5, 2000))
 
 
 def ranks_of(evaluation: Evaluation) -> dict[str, list[int]]:
@@ -222,6 +223,32 @@ def test_the_command_says_under_which_conditions(tmp_path: Path, capsys: pytest.
     assert (report["effort"], report["batch_ties"]) == ("half", True)
     assert evaluated(path, capsys, "--set", "effort=half", "--effort", "full")["effort"] == "full"
     assert report["cpu_microseconds_per_event"] is None  # one chunk, in which code may have been loaded
+
+
+def test_the_command_says_what_is_predicted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every action, or what has a weight: then only that is scored, and tables for people say so."""
+    log = random_log(7, 200)
+    path = write_log(tmp_path, log)
+    report = evaluated(path, capsys)
+    assert (report["targets"], report["scored"]) == (["click", "cart", "favorite", "purchase"], 200)
+    told = report["by_action"]
+    assert set(told) == {"click", "purchase"}
+    for part in ("full", "last15", "last10"):
+        cut = log[int({"full": 0, "last15": 0.85, "last10": 0.9}[part] * 200) :]
+        sums = sum(told[e.action]["ndcg@10"][part] for e in cut)
+        assert sums / len(cut) == pytest.approx(report[part]["ndcg@10"])
+    only = ("--set", "sources.a.weight=0", "--set", "sources.b.action=purchase")
+    report = evaluated(path, capsys, *only)
+    purchases = sum(event.action == "purchase" for event in log)
+    assert (report["targets"], report["scored"]) == (["purchase"], purchases)
+    assert {action: told["scored"] for action, told in report["by_action"].items()} == {"purchase": purchases}
+    with pytest.raises(SystemExit):
+        main(["evaluate", str(path), *only])
+    assert "predicted and scored: purchase" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as exited:
+        main(["evaluate", str(path), *only[:2]])
+    assert exited.value.code == 2
+    assert "nothing to predict" in capsys.readouterr().err
 
 
 def test_curves_are_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 
 from models.checkpoint import decode_checkpoint, encode_checkpoint
@@ -113,6 +114,9 @@ def test_examples_make_the_counters_equal() -> None:
     assert sum(skipped for _, skipped in counted) == 0
     assert digests(other)["counters"] == digests(one)["counters"]
     assert other.marks == one.marks
+    ours, theirs = other.counts.snapshot(), one.counts.snapshot()
+    for name, array in ours.items():  # clicks and purchases told apart, too
+        np.testing.assert_array_equal(array, theirs[name], err_msg=name)
 
 
 def test_examples_count_once() -> None:
