@@ -43,12 +43,14 @@ class Baselines:
             self._banned = empty_banned(len(history.excluded))
         self._counts.reserve()
         items = self._catalog.items(len(history.excluded) > 0)
-        _test(self._counts.tables, self._banned, items, history, target_row, self._ranks)
+        test_baselines(self._counts.tables, self._banned, items, history, target_row, self._ranks)
         return [rank or None for rank in self._ranks.tolist()]
 
 
 @compiled
-def _test(tables: Tables, banned: Banned, items: Items, history: History, target: int, ranks: Times) -> None:
+def test_baselines(
+    tables: Tables, banned: Banned, items: Items, history: History, target: int, ranks: Times
+) -> None:
     """Write int64[BASELINES], 0 for no rank."""
     ranks[:] = 0
     if items.has_exclusions:
@@ -78,10 +80,13 @@ def _popularity_rank(tables: Tables, banned: Banned, items: Items, target: int, 
     at = find(rows, size, target)
     if at < 0:
         return 0
-    rank, value, recent = 1, values[at], _recent(tables, target)
-    for place in range(size):
-        if values[place] < value:
-            break
+    value, recent, end = values[at], _recent(tables, target), at + 1
+    while end < size and values[end] == value:
+        end += 1
+    if not items.has_exclusions and half_life != _FOR_EVER:
+        return int(end)
+    rank = 1
+    for place in range(end):
         if place == at or (
             half_life == _FOR_EVER and values[place] == value and _recent(tables, rows[place]) < recent
         ):

@@ -16,8 +16,7 @@ from tests.models.histories import history
 def test_metrics_are_means_over_all_scored_events() -> None:
     """An event without a rank adds 0 to every metric and 1 to what they are divided by."""
     sums = Prequential()
-    for rank in (1, 3, 11, None):
-        sums.add(rank)
+    sums.add((1, 3, 11, None))
     assert sums.scored == 4
     assert sums.metrics() == pytest.approx(
         {

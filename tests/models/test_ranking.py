@@ -153,12 +153,12 @@ def test_the_rank_of_a_target_counts_all_others_that_score_as_much() -> None:
     """A slot has the target's place among the kept, and its rank among all candidates by the first stage."""
     _, _, ranker = shop()
     waiting, asked = Waiting(1), history([30, 40])
-    ranker.end_instant()
+    start = ranker.snapshot()
     for target in (31, 41, 7, 299):
         query = ranker.query(asked, NOW_MS, length=2000)
         ranked = [*query.rows.tolist(), *query.others.tolist()]
-        ranker.begin_instant()  # what is learned by one target does not move the next
         ranker.test(asked, NOW_MS, target, 1.0, waiting, 0)
+        ranker.restore(start)  # what is learned by one target does not move the next
         place = int(waiting.targets[0])
         assert (place >= 0) == (target in query.rows)
         if place >= 0:
