@@ -23,3 +23,21 @@ def log1p_into(out: Floats, size: int, factor: np.float32) -> None:
         mantissa = out[place]
         log2 = exponent + ((_C3 * mantissa + _C2) * mantissa + _C1) * mantissa + _C0
         out[place] = log2 * _LN2 * factor
+
+
+@compiled
+def largest(values: Floats, size: int) -> np.float32:
+    """Return the largest of float32[:size], at least one: four chains of comparisons beside each other."""
+    first = second = third = fourth = values[0]
+    whole = size - size % 4
+    for place in range(0, whole, 4):
+        a, b, c, d = values[place], values[place + 1], values[place + 2], values[place + 3]
+        first = a if a > first else first
+        second = b if b > second else second
+        third = c if c > third else third
+        fourth = d if d > fourth else fourth
+    for place in range(whole, size):
+        first = values[place] if values[place] > first else first
+    first = second if second > first else first
+    third = fourth if fourth > third else third
+    return third if third > first else first

@@ -14,7 +14,7 @@ from models.asking import ask
 from models.baselines import test_baselines
 from models.candidates import Limits, Scratch
 from models.catalog import Catalog, FingerprintArray, Items, RowArray
-from models.compiled import compiled
+from models.compiled import compiled, inlined
 from models.counts.counting import count_event
 from models.counts.layout import Tables
 from models.exclusion import Banned
@@ -133,7 +133,7 @@ def _hide_unknown(rows: RowArray, repeat_rows: RowArray, known: Rows, ends: Time
             repeat_rows[place] = repeat_rows[place] if repeat_rows[place] < known[number] else -1
 
 
-@compiled
+@inlined
 def _history(lessons: Lessons, number: int) -> History:
     start, end, past = lessons.ends[number], lessons.ends[number + 1], lessons.past
     return History(
