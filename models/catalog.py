@@ -167,7 +167,7 @@ class Catalog:
 
     def key(self, row: int) -> int:
         """Return the key of a row."""
-        return int(self._keys[row])
+        return int(self._keys.item(row))
 
     def _append(self, key: int, item_id: str | None) -> int:
         row = len(self._ids)

@@ -40,4 +40,5 @@ def largest(values: Floats, size: int) -> np.float32:
         first = values[place] if values[place] > first else first
     first = second if second > first else first
     third = fourth if fourth > third else third
-    return third if third > first else first
+    most: np.float32 = third if third > first else first
+    return most

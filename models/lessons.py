@@ -61,8 +61,7 @@ class Lessons(NamedTuple):
     weights: Doubles  # [E], what they count in learning, about 1
     tickets: Times  # [E], their numbers
     whose: NDArray[np.uint64]  # [E]
-    asked: Times  # [E], numbers of histories
-    counted: Times  # [E]
+    past_numbers: Times  # [E, 2], of the histories that an event is tested by, and counted after
     ends: Times  # [H + 1, 3], where histories end (and the next begin): events, repeats, exclusions
     past: History  # all of them
     ranks: Times  # [E, BASELINES], filled in by `teach`; 0 for none
@@ -72,15 +71,12 @@ def in_columns(lessons: Sequence[Lesson], catalog: Catalog, first_ticket: int) -
     """Return lessons in columns, with tickets in a row; what was not `known` in time stays unknown."""
     pasts: list[Past] = []
     known: list[int] = []
-    asked, counted = np.empty(len(lessons), np.int64), np.empty(len(lessons), np.int64)
-    for number, lesson in enumerate(lessons):
-        asked[number] = counted[number] = len(pasts)
-        pasts.append(lesson.asked)
-        known.append(lesson.known)
-        if lesson.counted is not lesson.asked:
-            counted[number] = len(pasts)
-            pasts.append(lesson.counted)
-            known.append(lesson.known)
+    numbers: list[tuple[int, int]] = []
+    for lesson in lessons:
+        size = 1 if lesson.counted is lesson.asked else 2
+        numbers.append((len(pasts), len(pasts) + size - 1))
+        pasts += (lesson.asked, lesson.counted)[:size]
+        known += (lesson.known, lesson.known)[:size]
     rows, times_ms, _, _, _, is_tested, is_late, weights, whose = zip(*lessons, strict=True)
     ends = np.zeros((len(pasts) + 1, 3), np.int64)
     ends[1:] = [(len(past.item_keys), len(past.repeat_keys), len(past.excluded)) for past in pasts]
@@ -93,8 +89,7 @@ def in_columns(lessons: Sequence[Lesson], catalog: Catalog, first_ticket: int) -
         weights=np.array(weights, np.float64),
         tickets=np.arange(first_ticket, first_ticket + len(lessons), dtype=np.int64),
         whose=np.array(whose, np.uint64),
-        asked=asked,
-        counted=counted,
+        past_numbers=np.array(numbers, np.int64),
         ends=ends,
         past=_joined(pasts, np.array(known, np.int32), ends, catalog),
         ranks=np.zeros((len(lessons), len(BASELINES)), np.int64),
@@ -171,7 +166,7 @@ def teach(
     for first in range(start, stop, at_once):
         for event in range(first, first + at_once):
             if lessons.is_tested[event]:
-                history = _history(lessons, lessons.asked[event])
+                history = _history(lessons, lessons.past_numbers[event, 0])
                 row, weight = lessons.rows[event], lessons.weights[event]
                 items = Items(
                     catalog.fingerprints, catalog.hidden, catalog.has_hidden, len(history.excluded) > 0
@@ -198,6 +193,6 @@ def teach(
                 slots.users[slot] = lessons.whose[event]
                 slot += 1
         for event in range(first, first + at_once):
-            history = _history(lessons, lessons.counted[event])
+            history = _history(lessons, lessons.past_numbers[event, 1])
             row, time_ms = lessons.rows[event], lessons.times_ms[event]
             count_event(tables, history.rows, history.times_ms, row, time_ms, lessons.is_late[event])

@@ -7,7 +7,7 @@ with their positions; it changes no store, only the overlay of a partition's use
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -48,14 +48,14 @@ log = logging.getLogger(__name__)
 _NOTHING = np.frombuffer(b"", np.uint32)
 
 
-@dataclass(frozen=True, slots=True)
-class _Event:
-    """One interaction on its way: where in which record, its item's row, whether it was counted before."""
+class _Event(NamedTuple):
+    """One interaction on its way: where in which record, its item, whether it was counted before."""
 
     record: Record
     line: int
     interaction: Interaction
     row: int
+    key: int
     is_taught: bool
 
 
@@ -134,7 +134,7 @@ class Recommender:
                     instant = []
                     retract(record, line, user, step, self.settings.exclude, recorder)
                     continue
-                event = _Event(record, number, line, row, is_taught)
+                event = _Event(record, number, line, row, self.catalog.key(row), is_taught)
                 if not self._are_tied(instant, event):
                     self._apply_instant(instant, step, recorder)
                     instant = []
@@ -263,41 +263,30 @@ class Recommender:
         self, instant: Sequence[tuple[_Event, User]], step: Step, recorder: ExamplesRecorder | None
     ) -> None:
         """Apply the events in order; each is to be tested by what was there before any of them."""
-        asked = [self._columns(user) for _, user in instant]
-        tested = [self._is_tested(event, user) for event, user in instant]
-        lessons = []
-        for (event, user), before, is_tested in zip(instant, asked, tested, strict=True):
-            counted = before if len(instant) == 1 else self._columns(user)
+        before = [(self._columns(user), self._is_tested(event, user)) for event, user in instant]
+        is_single, lessons = len(instant) == 1, []
+        for (event, user), (asked, is_tested) in zip(instant, before, strict=True):
+            counted = asked if is_single else self._columns(user)
             whose = self._record(event, user, recorder)
+            is_late = self._apply(event, user, step)
             if not event.is_taught:
-                lesson = self._lesson(event, user, before, counted, is_tested, whose)
-                lessons.append((event.record, lesson))
-            self._apply(event, user, step)
-        if len(lessons) == 1:
+                interaction, record = event.interaction, event.record
+                weight = self.settings.weight_of(interaction.action, record.topic)
+                lesson = Lesson(
+                    *(event.row, interaction.timestamp_ms, asked, counted, len(self.catalog)),
+                    *(is_tested, is_late, weight, whose),
+                )
+                lessons.append((record, lesson))
+        if is_single and lessons:
             self.teaching.add(*lessons[0])
         elif lessons:
             self.teaching.add_instant(lessons)
 
     def _is_tested(self, event: _Event, user: User) -> bool:
         """Whether an event could have been predicted: it is not late, and may be recommended."""
-        is_late = event.interaction.timestamp_ms < user.state.newest_time_ms
-        return not (event.is_taught or is_late or self._is_excluded(user, event.row))
-
-    def _lesson(
-        self, event: _Event, user: User, asked: Columns, counted: Columns, is_tested: bool, whose: int
-    ) -> Lesson:
-        interaction = event.interaction
-        return Lesson(
-            event.row,
-            interaction.timestamp_ms,
-            asked,
-            counted,
-            len(self.catalog),
-            is_tested,
-            interaction.timestamp_ms < user.state.newest_time_ms,
-            self.settings.weight_of(interaction.action, event.record.topic),
-            whose,
-        )
+        if event.is_taught or event.interaction.timestamp_ms < user.state.newest_time_ms:
+            return False
+        return self.settings.exclude == "nothing" or not user.exclusions.contains(event.key)
 
     def _record(self, event: _Event, user: User, recorder: ExamplesRecorder | None) -> int:
         """Take down what an event teaches; return the hash of its user, 0 where nobody is told of it.
@@ -307,34 +296,34 @@ class Recommender:
         if recorder is None:
             return 0
         record, interaction = event.record, event.interaction
-        key, action = self.catalog.key(event.row), ACTION_CODES[interaction.action]
-        return recorder.add(user, record.topic, record.offset, key, action, interaction.timestamp_ms)
+        action = ACTION_CODES[interaction.action]
+        return recorder.add(user, record.topic, record.offset, event.key, action, interaction.timestamp_ms)
 
-    def _apply(self, event: _Event, user: User, step: Step) -> None:
-        """Put an event into its user's history."""
-        record, interaction, row = event.record, event.interaction, event.row
-        key = self.catalog.key(row)
+    def _apply(self, event: _Event, user: User, step: Step) -> bool:
+        """Put an event into its user's history; return whether it was late."""
+        record, interaction, topic = event.record, event.interaction, event.record.topic
         is_late = user.state.insert(
-            item_key=key,
+            item_key=event.key,
             action_code=ACTION_CODES[interaction.action],
             time_ms=interaction.timestamp_ms,
-            topic=record.topic,
+            topic=topic,
             offset=record.offset,
             line=event.line,
             event_id=interaction.event_id,
             history_length=self.settings.history_length,
         )
         if self._excludes(interaction):
-            user.exclusions.add(key)
+            user.exclusions.add(event.key)
         user.changed = True
-        stream_time_ms = self.stream_time_ms.get(record.partition, 0)
-        self.stream_time_ms[record.partition] = max(stream_time_ms, interaction.timestamp_ms)
-        if not self._is_durable(row):
-            step.new_item_ids[key] = interaction.item_id
-        applied = (record.topic, interaction.action)
+        if interaction.timestamp_ms > self.stream_time_ms.get(record.partition, 0):
+            self.stream_time_ms[record.partition] = interaction.timestamp_ms
+        if not self._is_durable(event.row):
+            step.new_item_ids[event.key] = interaction.item_id
+        applied = (topic, interaction.action)
         step.applied[applied] = step.applied.get(applied, 0) + 1
         if is_late:
-            step.late[record.topic] = step.late.get(record.topic, 0) + 1
+            step.late[topic] = step.late.get(topic, 0) + 1
+        return is_late
 
     def _columns(self, user: User) -> Columns:
         """Return a user's past as it is now; the state replaces its columns, and never changes them."""
@@ -388,9 +377,6 @@ class Recommender:
         """Whether what the user did excludes the item from their lists."""
         exclude = self.settings.exclude
         return exclude == "seen" or (exclude == "purchased" and interaction.action == "purchase")
-
-    def _is_excluded(self, user: User, row: int) -> bool:
-        return self.settings.exclude != "nothing" and user.exclusions.contains(self.catalog.key(row))
 
     def _is_durable(self, row: int) -> bool:
         return row < len(self.durable_ids) and self.durable_ids[row] == 1

@@ -105,7 +105,7 @@ class Teaching:
 
     def _let_go(self) -> None:
         taught = len(self._lessons)
-        self._begun = deque(each._replace(before=each.before - taught) for each in self._begun)
+        self._begun = deque(_Begun(each.record, each.before - taught) for each in self._begun)
         self._lessons, self._records = [], []
 
     def _portion(self, start: int) -> tuple[int, int]:
