@@ -3,7 +3,7 @@
 import numpy as np
 
 from models.arrays import Floats
-from models.compiled import compiled
+from models.compiled import compiled, inlined
 
 _MANTISSA, _ONE_BITS, _EXPONENT_SHIFT, _BIAS = np.int32(0x7FFFFF), np.int32(0x3F800000), 23, 127
 _LN2 = np.float32(0.6931472)
@@ -23,6 +23,12 @@ def log1p_into(out: Floats, size: int, factor: np.float32) -> None:
         mantissa = out[place]
         log2 = exponent + ((_C3 * mantissa + _C2) * mantissa + _C1) * mantissa + _C0
         out[place] = log2 * _LN2 * factor
+
+
+@inlined
+def is_finite(value: np.float32) -> bool:
+    """Return whether a number is one; numba asks whether x - x is, which may be taken for 0 in any case."""
+    return bool(abs(value) < np.inf)
 
 
 @compiled

@@ -8,6 +8,7 @@ of a row is the same to the last bit whatever stands beside it, and equal rows t
 import numpy as np
 
 from models.compiled import allocating, compiled
+from models.fast_math import is_finite
 from models.mixer.layout import Floats, Integers, Parameters
 from models.mixer.replay import Minibatch
 from models.mixer.settings import BETA_1, BETA_2, EPSILON
@@ -53,7 +54,7 @@ def _start(context: Floats, parameters: Parameters, start: Floats) -> None:
     start[:] = parameters.bias
     for column in range(len(context)):
         value = context[column]
-        if value != 0 and np.isfinite(value):
+        if value != 0 and is_finite(value):
             row = parameters.context[column]
             for unit in range(len(start)):
                 start[unit] += value * row[unit]
@@ -157,7 +158,7 @@ def backward(
     to.bias[:] += sums
     for column in range(len(context)):
         value = context[column]
-        if value != 0 and np.isfinite(value):
+        if value != 0 and is_finite(value):
             to.context[column] += value * sums
 
 
@@ -237,7 +238,7 @@ def adam(
     length = np.float32(0)
     for k in range(len(gradient)):
         length += gradient[k] * gradient[k]
-    if not np.isfinite(length):
+    if not is_finite(length):
         gradient[:] = 0
         return False
     scale = np.float32(min(1.0, largest / max(np.sqrt(length), 1e-30)))
