@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.arrays import Doubles, Rows, Times
 from models.asking import ask
-from models.baselines import test_baselines
+from models.baselines import rank_baselines
 from models.candidates import Limits, Scratch
 from models.catalog import Catalog, FingerprintArray, Items, RowArray
 from models.compiled import compiled, inlined
@@ -64,6 +64,7 @@ class Lessons(NamedTuple):
     past_numbers: Times  # [E, 2], of the histories that an event is tested by, and counted after
     ends: Times  # [H + 1, 3], where histories end (and the next begin): events, repeats, exclusions
     past: History  # all of them
+    most_excluded: int  # in one of them
     ranks: Times  # [E, BASELINES], filled in by `teach`; 0 for none
 
 
@@ -91,6 +92,7 @@ def in_columns(lessons: Sequence[Lesson], catalog: Catalog, first_ticket: int) -
         whose=np.array(whose, np.uint64),
         past_numbers=np.array(numbers, np.int64),
         ends=ends,
+        most_excluded=max(len(past.excluded) for past in pasts),
         past=_joined(pasts, np.array(known, np.int32), ends, catalog),
         ranks=np.zeros((len(lessons), len(BASELINES)), np.int64),
     )
@@ -171,7 +173,7 @@ def teach(
                 items = Items(
                     catalog.fingerprints, catalog.hidden, catalog.has_hidden, len(history.excluded) > 0
                 )
-                test_baselines(tables, banned, items, history, row, lessons.ranks[event])
+                rank_baselines(tables, banned, items, history, row, lessons.ranks[event])
                 ask(
                     tables,
                     scratch,

@@ -85,13 +85,12 @@ class Ranker:
         `at_once` of them are tested together, by what was known before the first of them.
         """
         self._counts.reserve()
-        most = int(np.diff(lessons.ends[:, 2]).max())
-        self._reserve(len(self._counts.tables.facts), most)
+        self._reserve(len(self._counts.tables.facts), lessons.most_excluded)
         teach(
             self._counts.tables,
             self._scratch,
             self._banned,
-            self._catalog.items(most > 0),
+            self._catalog.items(lessons.most_excluded > 0),
             lessons,
             start,
             stop,

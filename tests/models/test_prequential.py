@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from models.baselines import DEPTH, Baselines
+from models.baselines import DEPTH
 from models.catalog import Catalog, item_key
 from models.counts import Counts
 from models.history import History
 from models.prequential import BASELINES, RECENT, Prequential
-from tests.models.histories import history
+from tests.models.histories import baseline_ranks, history
 
 
 def test_metrics_are_means_over_all_scored_events() -> None:
@@ -37,7 +37,6 @@ class Shop:
         for number in range(items):
             self.catalog.admit(f"i{number}")
         self.counts = Counts(self.catalog, slots=1 << 12)
-        self.baselines = Baselines(self.catalog, self.counts)
 
     def learn(self, row: int) -> None:
         """Count one event of somebody without a history."""
@@ -45,7 +44,7 @@ class Shop:
 
     def test(self, asked: History, row: int) -> dict[str, int | None]:
         """Return the rank of an item by every baseline."""
-        return dict(zip(BASELINES, self.baselines.test(asked, row), strict=True))
+        return baseline_ranks(self.catalog, self.counts, asked, row)
 
 
 class PlainRanking:
