@@ -4,8 +4,9 @@ python -m benchmarks.cost LOG [--limit 20000] [--chunk 250] [--repeats 3] [--eff
 
 Set OPENBLAS_NUM_THREADS, OMP_NUM_THREADS and NUMBA_NUM_THREADS to 1. Repeats of the efforts take turns, so
 that a machine that is busy for a while is so to all of them; told is the median of the repeats. A chunk's
-users are written to a store in memory behind it, which is not measured. What was there before a repeat is kept
-out of the collection of garbage: how often a short run looks at the whole heap would be a matter of luck.
+users are written to a store in memory behind it, which is not measured. What was there before a repeat is
+kept out of the collection of garbage: how often a short run looks at the whole heap would be a matter of
+luck.
 """
 
 import argparse
