@@ -1,55 +1,35 @@
-"""The baselines that are tested beside the model: popularity, recent popularity, the user's own repeats."""
+"""The baselines that are tested beside the model: popularity, recent popularity, the user's own repeats.
+
+They are tested on the counters' own lists, which count every event 1, whatever its action. Each list is known
+down to its first 1,000 items, so that the cost of an event does not grow with the catalogue: a target below
+them has no rank, and every mrr is a lower bound (by less than 0.001). Equal scores are ordered by recent
+popularity at half-life 1,500; what is equal even then counts against the target.
+"""
 
 import numpy as np
 
 from models.arrays import Rows, Times
-from models.catalog import Catalog, Items
+from models.catalog import Items
 from models.compiled import compiled, inlined
-from models.counts import Counts
 from models.counts.layout import DEPTHS, EVENTS, LAST, LEADERS, Tables
 from models.counts.popularity import find, popularity
-from models.exclusion import Banned, ban, empty_banned, is_banned
+from models.exclusion import Banned, ban, is_banned
 from models.history import History, comes_again
-from models.prequential import BASELINES
 
 _TIE_BREAK = 3  # the half-life that orders what is equal otherwise
 _FOR_EVER = 5
 DEPTH = DEPTHS[_FOR_EVER]
 _COLUMNS = (5, 2, 3, 4)  # which of HALF_LIVES each of BASELINES but the last is about
-_FIRST_EXCLUSIONS = 256
-
-
-class Baselines:
-    """Tested on the counters' own lists, which count every event 1, whatever its action.
-
-    Each list is known down to its first 1,000 items, so that the cost of an event does not grow with the
-    catalogue: a target below them has no rank, and every mrr is a lower bound (by less than 0.001). Equal
-    scores are ordered by recent popularity at half-life 1,500; what is equal even then counts against the
-    target.
-    """
-
-    def __init__(self, catalog: Catalog, counts: Counts) -> None:
-        self._catalog = catalog
-        self._counts = counts
-        self._banned: Banned = empty_banned(_FIRST_EXCLUSIONS)
-        self._ranks = np.zeros(len(BASELINES), np.int64)
-
-    def test(self, history: History, target_row: int) -> list[int | None]:
-        """Return the target's rank by each of BASELINES, among all items but the excluded.
-
-        None if it is too deep, or unheard of. Call it before the event is counted.
-        """
-        if 4 * len(history.excluded) > len(self._banned.table):
-            self._banned = empty_banned(len(history.excluded))
-        self._counts.reserve()
-        items = self._catalog.items(len(history.excluded) > 0)
-        _test(self._counts.tables, self._banned, items, history, target_row, self._ranks)
-        return [rank or None for rank in self._ranks.tolist()]
 
 
 @compiled
-def _test(tables: Tables, banned: Banned, items: Items, history: History, target: int, ranks: Times) -> None:
-    """Write int64[BASELINES], 0 for no rank."""
+def rank_baselines(
+    tables: Tables, banned: Banned, items: Items, history: History, target: int, ranks: Times
+) -> None:
+    """Write the target's rank by each of BASELINES, among all items but the excluded, before it is counted.
+
+    int64[BASELINES]; 0 if it is too deep, or unheard of.
+    """
     ranks[:] = 0
     if items.has_exclusions:
         ban(banned, history.excluded)
@@ -78,10 +58,13 @@ def _popularity_rank(tables: Tables, banned: Banned, items: Items, target: int, 
     at = find(rows, size, target)
     if at < 0:
         return 0
-    rank, value, recent = 1, values[at], _recent(tables, target)
-    for place in range(size):
-        if values[place] < value:
-            break
+    value, recent, end = values[at], _recent(tables, target), at + 1
+    while end < size and values[end] == value:
+        end += 1
+    if not items.has_exclusions and half_life != _FOR_EVER:
+        return int(end)
+    rank = 1
+    for place in range(end):
         if place == at or (
             half_life == _FOR_EVER and values[place] == value and _recent(tables, rows[place]) < recent
         ):

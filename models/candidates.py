@@ -42,6 +42,8 @@ from models.history import History, comes_again
 
 MOST = 2048
 """Candidates of one query, at most, whatever the effort."""
+# Columns whose distance is a power of two would all compete for the same few lines of the first-level cache.
+_PADDING = 16
 SUMS = 11
 DIFFERENCE = 10
 """The last of the sums, which can be negative: what the last item's action adds to its transitions."""
@@ -71,7 +73,7 @@ class Scratch(NamedTuple):
     marks: NDArray[np.int32]  # [R, 4]
     rows: NDArray[np.int32]  # [S], the candidates
     sums: NDArray[np.float32]  # [S, SUMS]
-    features: NDArray[np.float32]  # [F, S]
+    features: NDArray[np.float32]  # [F, S + padding]
     scores: NDArray[np.float32]  # [S], by the first stage
     spare: NDArray[np.float32]  # [S]
     bins: NDArray[np.int32]  # [BINS]
@@ -88,7 +90,7 @@ def empty_scratch(rows: int) -> Scratch:
         marks=np.zeros((rows, 4), np.int32),
         rows=np.zeros(MOST, np.int32),
         sums=np.zeros((MOST, SUMS), np.float32),
-        features=np.zeros((F, MOST), np.float32),
+        features=np.zeros((F, MOST + _PADDING), np.float32),
         scores=np.zeros(MOST, np.float32),
         spare=np.zeros(MOST, np.float32),
         bins=np.zeros(BINS, np.int32),

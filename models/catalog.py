@@ -89,6 +89,13 @@ class Catalog:
             raise KeyCollision(f"items {self._ids[row]!r} and {item_id!r} have the same key {key:016x}")
         return row
 
+    def is_nameless(self, item_id: str) -> bool:
+        """Whether an item is known by its key alone, so far."""
+        if not self._nameless:
+            return False
+        row = self._rows.get(item_key(item_id))
+        return row is not None and self._ids[row] is None
+
     def reserve_key(self, key: int) -> int:
         """Return the row of a key, a new one without an id if it was unknown."""
         row = self._rows.get(key)
@@ -160,7 +167,7 @@ class Catalog:
 
     def key(self, row: int) -> int:
         """Return the key of a row."""
-        return int(self._keys[row])
+        return int(self._keys.item(row))
 
     def _append(self, key: int, item_id: str | None) -> int:
         row = len(self._ids)

@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from models.baselines import Baselines
 from models.catalog import Catalog
 from models.counts import Counts
 from models.history import History
 from models.learner import Learner, compile_kernels
+from models.lessons import Lesson, Past, in_columns
 from models.ranking import Ranker
 
 _ITEMS = 40
@@ -19,16 +19,32 @@ def main() -> None:
     catalog = Catalog()
     rows = [catalog.admit(f"item {number}") for number in range(_ITEMS)]
     counts = Counts(catalog, slots=1 << 14)
-    ranker, learner, baselines = Ranker(catalog, counts), Learner(device="cpu"), Baselines(catalog, counts)
+    ranker, learner = Ranker(catalog, counts), Learner(device="cpu")
     for event in range(_EVENTS):
         row, time_ms = rows[event * event % _ITEMS], event * 60_000
-        history = _history(rows, event, time_ms)
-        ranker.test(history, time_ms, row, 1.0, learner.waiting, learner.next_slot)
-        learner.observe(1.0, event)
-        baselines.test(history, row)
-        counts.count(history, row, time_ms, event % 7 == 0)
+        past = _past(catalog, rows, event, time_ms)
+        flags = (True, False, 1.0, 0)  # tested, not late, its weight, nobody's
+        lesson = Lesson(row, event % 4, time_ms, past, past, _ITEMS, *flags)
+        ranker.teach(in_columns([lesson], catalog, event), 0, 1, 1, learner.waiting, learner.next_slot)
+        learner.advance(1)
+    counts.count(_history(rows, 0, 0), rows[0], _EVENTS * 60_000)
     query = ranker.query(_history(rows, _EVENTS, _EVENTS * 60_000), _EVENTS * 60_000)
     ranker.top(query, 10, learner.scores)
+
+
+def _past(catalog: Catalog, rows: list[int], event: int, time_ms: int) -> Past:
+    """Return the same history as it is kept."""
+    history = _history(rows, event, time_ms)
+    keys = catalog.keys[history.rows]
+    return Past(
+        item_keys=keys,
+        actions=history.actions,
+        times_ms=history.times_ms,
+        repeat_keys=keys,
+        repeat_counts=history.repeat_counts,
+        repeat_times_ms=history.repeat_times_ms,
+        excluded=history.excluded,
+    )
 
 
 def _history(rows: list[int], event: int, time_ms: int) -> History:

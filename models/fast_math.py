@@ -3,7 +3,7 @@
 import numpy as np
 
 from models.arrays import Floats
-from models.compiled import compiled
+from models.compiled import compiled, inlined
 
 _MANTISSA, _ONE_BITS, _EXPONENT_SHIFT, _BIAS = np.int32(0x7FFFFF), np.int32(0x3F800000), 23, 127
 _LN2 = np.float32(0.6931472)
@@ -23,3 +23,28 @@ def log1p_into(out: Floats, size: int, factor: np.float32) -> None:
         mantissa = out[place]
         log2 = exponent + ((_C3 * mantissa + _C2) * mantissa + _C1) * mantissa + _C0
         out[place] = log2 * _LN2 * factor
+
+
+@inlined
+def is_finite(value: np.float32) -> bool:
+    """Return whether a number is one; numba asks whether x - x is, which may be taken for 0 in any case."""
+    return bool(abs(value) < np.inf)
+
+
+@compiled
+def largest(values: Floats, size: int) -> np.float32:
+    """Return the largest of float32[:size], at least one: four chains of comparisons beside each other."""
+    first = second = third = fourth = values[0]
+    whole = size - size % 4
+    for place in range(0, whole, 4):
+        a, b, c, d = values[place], values[place + 1], values[place + 2], values[place + 3]
+        first = a if a > first else first
+        second = b if b > second else second
+        third = c if c > third else third
+        fourth = d if d > fourth else fourth
+    for place in range(whole, size):
+        first = values[place] if values[place] > first else first
+    first = second if second > first else first
+    third = fourth if fourth > third else third
+    most: np.float32 = third if third > first else first
+    return most

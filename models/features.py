@@ -26,7 +26,7 @@ from models.counts.layout import (
     length_bucket,
     scale,
 )
-from models.fast_math import log1p_into
+from models.fast_math import largest, log1p_into
 from models.history import History
 
 _POPULARITY = DIFFERENCE
@@ -107,11 +107,9 @@ def _describe_items(tables: Tables, scratch: Scratch, history: History, now_ms: 
 @compiled
 def _take_roots(column: Floats, size: int) -> None:
     """Replace float32[:size] by the roots of the values as shares of the largest."""
-    largest = np.float32(0.0)
-    for place in range(size):
-        largest = max(largest, column[place])
-    if largest > 0:
-        inverse = _ONE / largest
+    most = largest(column, size) if size > 0 else np.float32(0.0)
+    if most > 0:
+        inverse = _ONE / most
         for place in range(size):
             column[place] = np.sqrt(column[place] * inverse)
 

@@ -9,6 +9,7 @@ import numpy as np
 from models.arrays import Doubles, Floats, Rows
 from models.candidates import BINS, STATE_OWN, STATE_SIZE, Scratch
 from models.compiled import compiled
+from models.fast_math import largest
 from models.features import OWN
 
 LEARNING_RATE = 0.3
@@ -56,7 +57,7 @@ def keep_best(scratch: Scratch, goal: int, kept: int, rows: Rows, features: Floa
     if size == 0:
         return 0, -1
     numbers = scratch.spare.view(np.int32)
-    best = scores[:size].max()
+    best = largest(scores, size)
     bins[:] = 0
     for place in range(size):
         number = np.int32(max((scores[place] - best + _RANGE) * _BINS_A_POINT, np.float32(0.0)))
@@ -86,7 +87,7 @@ def keep_best(scratch: Scratch, goal: int, kept: int, rows: Rows, features: Floa
 def learn(scratch: Scratch, goal: int, weight: float, weights: Doubles, squares: Doubles) -> None:
     """Take a step towards the candidate at `goal`, on float64[F] weights and their squared gradients."""
     size, scores = scratch.state[STATE_SIZE], scratch.scores
-    chances, best, total = scratch.spare, scores[:size].max(), np.float32(0.0)
+    chances, best, total = scratch.spare, largest(scores, size), np.float32(0.0)
     for place in range(size):
         chances[place] = np.exp(scores[place] - best)
         total += chances[place]

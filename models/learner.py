@@ -73,11 +73,11 @@ class Learner:
         self.waiting.weights[slot] = weight
         self.waiting.tickets[slot] = ticket
         self.waiting.users[slot] = user
-        self._close_slot()
+        self.advance(1)
 
-    def _close_slot(self) -> None:
-        """Go on to the next slot; after the sixteenth, take a step."""
-        self.next_slot += 1
+    def advance(self, slots: int) -> None:
+        """Take the events that were written, whole, into so many slots; after the sixteenth, take a step."""
+        self.next_slot += slots
         if self.next_slot == EVENTS_PER_STEP:
             try:
                 self._step()
@@ -95,10 +95,11 @@ class Learner:
     def take(self, tested: Waiting, slot: int) -> None:
         """Observe an event that `test` has ranked."""
         at = self.next_slot
-        for name, column in vars(self.waiting).items():
-            column[at] = getattr(tested, name)[slot]
+        theirs = tested.slots._asdict()
+        for name, column in self.waiting.slots._asdict().items():
+            column[at] = theirs[name][slot]
         self._ranked = at + 1
-        self._close_slot()
+        self.advance(1)
 
     def scored(self) -> list[tuple[Ticket, int | None]]:
         """Return (ticket, rank) of every event ranked since the last call, in the order of observation.

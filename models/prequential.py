@@ -1,6 +1,7 @@
 """Test-then-learn: what the ranks of a stream add up to."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 CUTOFF = 10
@@ -21,19 +22,19 @@ class Prequential:
     mrr_at_10_sum: float = 0.0
     mrr_sum: float = 0.0
 
-    def add(self, rank: int | None) -> None:
-        """Add one scored event: the rank of what happened, None (0 in every metric) if it had none.
+    def add(self, ranks: Iterable[int | None]) -> None:
+        """Add scored events: the rank of what happened, None or 0 (in every metric) if it had none.
 
         With one relevant item NDCG@10 is 1 / log2(1 + rank), up to rank 10.
         """
-        self.scored += 1
-        if rank is None:
-            return
-        self.mrr_sum += 1.0 / rank
-        if rank <= CUTOFF:
-            self.hits += 1
-            self.ndcg_sum += 1.0 / math.log2(1.0 + rank)
-            self.mrr_at_10_sum += 1.0 / rank
+        for rank in ranks:
+            self.scored += 1
+            if rank:
+                self.mrr_sum += 1.0 / rank
+                if rank <= CUTOFF:
+                    self.hits += 1
+                    self.ndcg_sum += 1.0 / math.log2(1.0 + rank)
+                    self.mrr_at_10_sum += 1.0 / rank
 
     def metrics(self) -> dict[str, float]:
         """Return hit@10, ndcg@10, mrr@10 and mrr: means over the scored events, 0 if there are none."""

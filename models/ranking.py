@@ -7,18 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import Doubles, Floats, Rows
-from models.candidates import STATE_SIZE, Limits, Scratch, begin, empty_scratch, gather, place_of
-from models.catalog import Catalog, Items, RowArray
+from models.asking import ask
+from models.candidates import STATE_SIZE, Limits, Scratch, empty_scratch
+from models.catalog import Catalog, RowArray
 from models.columns import FEATURES, KEPT
-from models.compiled import compiled
 from models.counts import Counts
-from models.counts.layout import Tables
 from models.effort import FULL
-from models.exclusion import Banned, ban, empty_banned
-from models.features import describe, describe_moment
-from models.first_stage import FIRST_SQUARES, keep_best, learn, rank, score
+from models.exclusion import Banned, empty_banned
+from models.first_stage import FIRST_SQUARES
 from models.history import History
+from models.lessons import Lessons, teach
 from models.reasons import FeatureArray, Scores, explain
 from models.waiting import Waiting
 
@@ -62,7 +60,6 @@ class Ranker:
         self.effort = FULL
         self.weights = np.array([feature.initial_weight for feature in FEATURES], np.float64)
         self.squares = np.full(len(FEATURES), FIRST_SQUARES)
-        self._scoring = self.weights  # other than `weights` only while an instant is tested
         self._mean_weight = np.zeros(1)  # 0: no event was weighed
 
     def weigh(self, weight: float) -> float:
@@ -70,14 +67,6 @@ class Ranker:
         mean = self._mean_weight[0] or weight
         self._mean_weight[0] = mean + _WEIGHT_MOVES * (weight - mean)
         return float(weight / mean)
-
-    def begin_instant(self) -> None:
-        """From now on score by the weights of now, whatever is learned."""
-        self._scoring = self.weights.copy()
-
-    def end_instant(self) -> None:
-        """Score by the weights as they are again."""
-        self._scoring = self.weights
 
     def test(
         self, history: History, now_ms: int, target_row: int, weight: float, waiting: Waiting, slot: int
@@ -87,6 +76,32 @@ class Ranker:
         `weight` is the event's sample weight, about 1.
         """
         self._ask(history, now_ms, waiting, slot, target_row, weight)
+
+    def teach(
+        self, lessons: Lessons, start: int, stop: int, at_once: int, waiting: Waiting, slot: int
+    ) -> None:
+        """Test and count the lessons from `start` to before `stop`, writing into slots from `slot` on.
+
+        `at_once` of them are tested together, by what was known before the first of them.
+        """
+        self._counts.reserve()
+        self._reserve(len(self._counts.tables.facts), lessons.most_excluded)
+        teach(
+            self._counts.tables,
+            self._scratch,
+            self._banned,
+            self._catalog.items(lessons.most_excluded > 0),
+            lessons,
+            start,
+            stop,
+            at_once,
+            self._limits(),
+            self.weights if at_once == 1 else self.weights.copy(),
+            self.weights,
+            self.squares,
+            waiting.slots,
+            slot,
+        )
 
     def query(self, history: History, now_ms: int, length: int = KEPT) -> Query:
         """Return what could be next for a user, as of now; asking changes nothing.
@@ -154,24 +169,26 @@ class Ranker:
     ) -> None:
         self._counts.reserve()
         self._reserve(len(self._counts.tables.facts), len(history.excluded))
-        effort, catalog = self.effort, self._catalog
-        _ask(
+        ask(
             self._counts.tables,
             self._scratch,
             self._banned,
-            catalog.items(len(history.excluded) > 0),
+            self._catalog.items(len(history.excluded) > 0),
             history,
             now_ms,
-            Limits(effort.history, effort.candidates, effort.leaders, min(effort.kept, KEPT)),
+            self._limits(),
             target,
             weight,
-            self._scoring,
+            self.weights,
             self.weights,
             self.squares,
-            *(waiting.rows, waiting.features, waiting.contexts),
-            *(waiting.sizes, waiting.targets, waiting.first_ranks),
+            waiting.slots,
             slot,
         )
+
+    def _limits(self) -> Limits:
+        effort = self.effort
+        return Limits(effort.history, effort.candidates, effort.leaders, min(effort.kept, KEPT))
 
     def _others(self, rows: RowArray, count: int) -> RowArray:
         """Return the best candidates of the query just asked that are not among int32[n] rows."""
@@ -191,40 +208,3 @@ class Ranker:
             self._scratch = empty_scratch(rows)
         if 4 * exclusions > len(self._banned.table):
             self._banned = empty_banned(exclusions)
-
-
-@compiled
-def _ask(
-    tables: Tables,
-    scratch: Scratch,
-    banned: Banned,
-    items: Items,
-    history: History,
-    now_ms: int,
-    limits: Limits,
-    target: int,
-    weight: float,
-    scoring: Doubles,
-    weights: Doubles,
-    squares: Doubles,
-    rows: Rows,
-    features: Floats,
-    contexts: Floats,
-    sizes: Rows,
-    targets: Rows,
-    first_ranks: Rows,
-    slot: int,
-) -> None:
-    """Work out a query into a slot; learn from it, with this sample weight, if there is a target."""
-    begin(scratch)
-    if items.has_exclusions:
-        ban(banned, history.excluded)
-    gather(tables, scratch, banned, items, history, now_ms, limits)
-    describe(tables, scratch, history, now_ms)
-    describe_moment(tables, history, now_ms, contexts[slot])
-    score(scratch, scoring)
-    goal = place_of(scratch, target) if target >= 0 else -1
-    sizes[slot], targets[slot] = keep_best(scratch, goal, limits.kept, rows[slot], features[slot])
-    first_ranks[slot] = rank(scratch, goal) if goal >= 0 else 0
-    if goal >= 0:
-        learn(scratch, goal, weight, weights, squares)

@@ -14,6 +14,8 @@ BLOCK_BYTES = FINGERPRINTS_PER_BLOCK * FINGERPRINT_BYTES
 FINGERPRINT_MASK = 0xFFFF_FFFF
 
 _WIRE = np.dtype("<u4")
+_NONE = np.empty(0, _WIRE)
+_NONE.flags.writeable = False
 
 
 class Exclusions:
@@ -25,7 +27,7 @@ class Exclusions:
     """
 
     def __init__(self) -> None:
-        self._buffer: npt.NDArray[np.uint32] = np.empty(0, _WIRE)  # (capacity,)
+        self._buffer: npt.NDArray[np.uint32] = _NONE  # (capacity,)
         self._count = 0
         self._loaded_count = 0
         self._changed_from = 0  # the fingerprints from here on are not those that were loaded
@@ -58,6 +60,8 @@ class Exclusions:
     @property
     def fingerprints(self) -> npt.NDArray[np.uint32]:
         """All fingerprints, shape (count,): a read-only view that later additions leave as it is."""
+        if not self._count:
+            return _NONE
         view = self._buffer[: self._count]
         view.flags.writeable = False
         return view

@@ -119,7 +119,12 @@ class UserHistory:
             ) from None
         topic_index = self.advance(topic, offset)
         place = self._place(time_ms, topic_index, offset, line)
-        self._put(place, history_length, item_key, time_ms, offset, line, action_code, topic_index, event_id)
+        cut = max(0, len(self.item_keys) + 1 - history_length)
+        if place < cut:  # older than everything that is kept
+            self._keep_from(cut - 1)
+        else:
+            self._keep_from(cut)
+            self._put(place - cut, item_key, time_ms, offset, line, action_code, topic_index, event_id)
         self.repeat_keys, self.repeat_counts, self.repeat_times_ms = repeats.with_interaction(
             self.repeat_keys,
             self.repeat_counts,
@@ -212,7 +217,6 @@ class UserHistory:
     def _put(
         self,
         place: int,
-        history_length: int,
         item_key: int,
         time_ms: int,
         offset: int,
@@ -221,23 +225,25 @@ class UserHistory:
         topic_index: int,
         event_id: str | None,
     ) -> None:
-        """Replace the columns: the interaction in its place, the oldest beyond history_length gone."""
-        cut = max(0, len(self.item_keys) + 1 - history_length)
-        if place < cut:  # older than everything that is kept
-            self._keep_from(cut - 1)
-            return
-        self._keep_from(cut)
-        place -= cut
-        self.item_keys.insert(place, item_key)
-        self.times_ms.insert(place, time_ms)
-        self.offsets.insert(place, offset)
-        self.lines.insert(place, line)
-        self.actions = self.actions[:place] + _BYTE[action_code] + self.actions[place:]
-        self.topic_indexes = self.topic_indexes[:place] + _BYTE[topic_index] + self.topic_indexes[place:]
-        if self.event_ids or event_id:
+        """Insert an interaction into columns that are fresh."""
+        if place == len(self.item_keys):  # as a rule
+            self.item_keys.append(item_key)
+            self.times_ms.append(time_ms)
+            self.offsets.append(offset)
+            self.lines.append(line)
+            self.actions += _BYTE[action_code]
+            self.topic_indexes += _BYTE[topic_index]
+        else:
+            self.item_keys.insert(place, item_key)
+            self.times_ms.insert(place, time_ms)
+            self.offsets.insert(place, offset)
+            self.lines.insert(place, line)
+            self.actions = self.actions[:place] + _BYTE[action_code] + self.actions[place:]
+            self.topic_indexes = self.topic_indexes[:place] + _BYTE[topic_index] + self.topic_indexes[place:]
             self.event_ids = {index + (index >= place): name for index, name in self.event_ids.items()}
-            if event_id:
-                self.event_ids[place] = event_id
+        if event_id:
+            # Replaced, as a column is.
+            self.event_ids = {**self.event_ids, place: event_id}
 
     def _keep_from(self, start: int) -> None:
         """Replace the columns by fresh ones, without the first `start` entries."""

@@ -122,6 +122,8 @@ class Overlay:
 
     def _exclusions(self, user_id: str, count: int) -> Exclusions:
         """Read the blocks, some at a time: a damaged count, which can be of billions, ends with the first."""
+        if count == 0:
+            return Exclusions()
         blocks: list[bytes | None] = []
         read = 0
         while read < count and None not in blocks:

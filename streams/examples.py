@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
@@ -34,8 +34,7 @@ class CorruptExamplesError(Exception):
     """The bytes are not a record of the examples log that this version reads."""
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(NamedTuple):
     """One event: where it came from, what happened, and whose history came before it."""
 
     topic: str
@@ -86,14 +85,15 @@ class ExamplesRecorder:
         self._examples = Examples(worker_id, partition)
         self._users: dict[str, int] = {}
 
-    def add(self, user: User, topic: str, offset: int, item_key: int, action: int, time_ms: int) -> None:
-        """Record an event before it is put into the user's history."""
+    def add(self, user: User, topic: str, offset: int, item_key: int, action: int, time_ms: int) -> int:
+        """Record an event before it is put into the user's history; return the user's hash."""
         number = self._users.get(user.user_id)
         if number is None:
             number = self._users[user.user_id] = len(self._examples.histories)
             self._examples.histories.append(_history(user, user_hash(self._group, user.user_id)))
         is_late = time_ms < user.state.newest_time_ms
         self._examples.events.append(Example(topic, offset, item_key, action, time_ms, is_late, number))
+        return self._examples.histories[number].user_hash
 
     def restart(self, user_id: str) -> None:
         """Let the user's next event begin with their history as it will be then: it was changed otherwise."""

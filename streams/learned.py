@@ -32,7 +32,7 @@ def snapshot(recommender: Recommender) -> tuple[Arrays, Facts]:
         "events": recommender.events,
         "model_version": recommender.model_version,
         "marks": [[topic, partition, at] for (topic, partition), at in recommender.marks.items()],
-        "unconfirmed": recommender.unconfirmed.facts(),
+        "unconfirmed": recommender.teaching.unconfirmed.facts(),
         "examples_positions": [[number, at] for number, at in recommender.examples_positions.items()],
         "stream_time_ms": [[number, time_ms] for number, time_ms in recommender.stream_time_ms.items()],
     }
@@ -59,9 +59,9 @@ def restore(recommender: Recommender, arrays: Arrays, facts: Facts) -> None:
     recommender.ranker.restore(part["ranker"])
     recommender.learner.restore(part["learner"])
     recommender.durable_ids = bytearray(arrays["durable_ids"].tobytes())
-    recommender.events = facts["events"]
-    recommender.marks = {(topic, partition): at for topic, partition, at in facts["marks"]}
-    recommender.unconfirmed.restore(facts["unconfirmed"])
+    recommender.teaching.events = facts["events"]
+    recommender.teaching.marks = {(topic, partition): at for topic, partition, at in facts["marks"]}
+    recommender.teaching.unconfirmed.restore(facts["unconfirmed"])
     recommender.examples_positions = dict(facts["examples_positions"])
     recommender.stream_time_ms = dict(facts["stream_time_ms"])
 

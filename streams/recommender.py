@@ -7,16 +7,17 @@ with their positions; it changes no store, only the overlay of a partition's use
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from models.baselines import Baselines
 from models.catalog import UNKNOWN, Catalog, KeyCollision
 from models.counts import Counts
 from models.effort import EFFORTS, FULL, Effort, Pace
 from models.history import History
 from models.learner import Learner
+from models.lessons import Lesson
+from models.lessons import Past as Columns
 from models.prequential import BASELINES, Prequential
 from models.ranking import Ranker, Scored
 from state.overlay import Overlay, User
@@ -30,12 +31,11 @@ from streams.events import (
     Refused,
     Retraction,
 )
-from streams.examples import ANEW, Examples, ExamplesRecorder, user_hash
+from streams.examples import ANEW, Examples, ExamplesRecorder
 from streams.past import Past
 from streams.settings import Settings
 from streams.steps import Record, Step
-from streams.testing import Test, Tester
-from streams.unconfirmed import Unconfirmed
+from streams.teaching import Teaching
 from streams.withdrawal import pass_over, retract
 
 __all__ = ["ACTION_CODES", "SCORER", "Recommender", "Record", "Step"]
@@ -48,14 +48,14 @@ log = logging.getLogger(__name__)
 _NOTHING = np.frombuffer(b"", np.uint32)
 
 
-@dataclass(frozen=True, slots=True)
-class _Event:
-    """One interaction on its way: where in which record, its item's row, whether it was counted before."""
+class _Event(NamedTuple):
+    """One interaction on its way: where in which record, its item, whether it was counted before."""
 
     record: Record
     line: int
     interaction: Interaction
     row: int
+    key: int
     is_taught: bool
 
 
@@ -71,15 +71,10 @@ class Recommender:
         self.learner = Learner(device=settings.device, seed=settings.seed)
         self._pace = Pace()
         self.effort = EFFORTS.get(settings.effort, FULL)
-        self.tester = Tester(self.ranker, self.learner, Baselines(self.catalog, self.counts), self._score)
+        self.teaching = Teaching(self.catalog, self.ranker, self.learner, self._score)
         self.prequential = {scorer: Prequential() for scorer in (SCORER, *BASELINES)}
         self.on_rank: OnRank | None = None
-        self.events = 0  # interactions that taught something, the number of the next one
         self.variant = {"seen": "new", "nothing": "all", "purchased": "unpurchased"}[settings.exclude]
-        # (topic, partition) -> the offset after the last record that was counted and learned from. What comes
-        # again after a failure changes its user, whose overlay was dropped, but teaches nothing twice.
-        self.marks: dict[tuple[str, int], int] = {}
-        self.unconfirmed = Unconfirmed()
         self.examples_positions: dict[int, int] = {}  # partition of the examples log -> where to go on
         self.durable_ids = bytearray()  # 1 for the rows whose id every worker can look up
         self.stream_time_ms: dict[int, int] = {}  # partition -> the newest event time
@@ -92,6 +87,16 @@ class Recommender:
     @effort.setter
     def effort(self, effort: Effort) -> None:
         self.ranker.effort = self.learner.effort = effort
+
+    @property
+    def events(self) -> int:
+        """How many interactions taught something: the number of the next one."""
+        return self.teaching.events
+
+    @property
+    def marks(self) -> dict[tuple[str, int], int]:
+        """(topic, partition) -> the offset after the last record that was counted and learned from."""
+        return self.teaching.marks
 
     @property
     def model_version(self) -> str:
@@ -112,18 +117,16 @@ class Recommender:
         """
         step, instant = Step(), list[tuple[_Event, User]]()
         overlay.load(line.user_id for record in records for line in record.interactions)
+        self.teaching.open(is_told=recorder is not None)
         for record in records:
             try:
                 rows = [self._admit(line) for line in record.interactions]
             except KeyCollision as collision:
                 step.refused.append((record, Refused("item_id", f"item_id: {collision}")))
                 continue
-            mark = (record.topic, record.partition)
-            is_taught = record.offset < self.marks.get(mark, 0)
+            is_taught = self.teaching.is_taught(record)
             if not is_taught:
-                self.marks[mark] = record.offset + 1  # before: what fails in its midst is not taught twice
-                if recorder is not None:
-                    self.unconfirmed.take(mark, record.offset)
+                self.teaching.begin(record, len(instant))
             for number, (row, line) in enumerate(zip(rows, record.interactions, strict=True)):
                 user = overlay.user(line.user_id)
                 if isinstance(line, Retraction):
@@ -131,7 +134,7 @@ class Recommender:
                     instant = []
                     retract(record, line, user, step, self.settings.exclude, recorder)
                     continue
-                event = _Event(record, number, line, row, is_taught)
+                event = _Event(record, number, line, row, self.catalog.key(row), is_taught)
                 if not self._are_tied(instant, event):
                     self._apply_instant(instant, step, recorder)
                     instant = []
@@ -142,14 +145,13 @@ class Recommender:
                 else:
                     instant.append((event, user))
         self._apply_instant(instant, step, recorder)
-        for number, rank in self.learner.scored():
-            self._score(number, SCORER, rank)
+        self.teaching.close()
+        self._score_mixed(self.learner.scored())
         return step
 
     def score_waiting(self) -> None:
         """Score, without learning, the events that wait for their learner step: it may be long in coming."""
-        for number, rank in self.learner.flush_scores():
-            self._score(number, SCORER, rank)
+        self._score_mixed(self.learner.flush_scores())
 
     def recommend(self, users: Iterable[User], partition: int) -> list[RecommendationList]:
         """Rank for the users, for the time of their partition's stream; empty where nothing can be said."""
@@ -198,8 +200,8 @@ class Recommender:
             source = (topic, examples.partition)
             self.marks[source] = end if start == ANEW else max(before[topic], end)
             if start == ANEW:
-                self.unconfirmed.forget(source)
-            for row, more in self.unconfirmed.settle(source, end, told.get(topic, {})):
+                self.teaching.unconfirmed.forget(source)
+            for row, more in self.teaching.unconfirmed.settle(source, end, told.get(topic, {})):
                 self.counts.correct(row, more)
         return counted, counted if examples.worker_id == self.worker_id else 0
 
@@ -234,7 +236,12 @@ class Recommender:
         return self.catalog.item_id(row) if row >= 0 else None
 
     def _admit(self, line: Line) -> int:
-        return UNKNOWN if isinstance(line, Retraction) else self.catalog.admit(line.item_id)
+        """Return an item's row. What was gathered is taught before it could tell what the item is called."""
+        if isinstance(line, Retraction):
+            return UNKNOWN
+        if self.catalog.is_nameless(line.item_id):
+            self.teaching.hand_over()
+        return self.catalog.admit(line.item_id)
 
     def _are_tied(self, instant: Sequence[tuple[_Event, User]], event: _Event) -> bool:
         """Whether an event is to be scored before those of an instant are learned.
@@ -256,66 +263,91 @@ class Recommender:
     def _apply_instant(
         self, instant: Sequence[tuple[_Event, User]], step: Step, recorder: ExamplesRecorder | None
     ) -> None:
-        """Test the events, all of them before any is applied, then apply them in order."""
-        tests = []
-        for event, user in instant:
+        """Apply the events in order; each is to be tested by what was there before any of them."""
+        before = [(self._columns(user), self._is_tested(event, user)) for event, user in instant]
+        is_single, lessons = len(instant) == 1, []
+        for (event, user), (asked, is_tested) in zip(instant, before, strict=True):
+            counted = asked if is_single else self._columns(user)
+            whose = self._record(event, user, recorder)
+            is_late = self._apply(event, user, step)
             if not event.is_taught:
-                test = self._test(event, user, self.events, recorder is not None)
-                tests += [] if test is None else [test]
-                self.events += 1
-        self.tester.test(tests)
-        for event, user in instant:
-            history = tests[0].history if len(instant) == 1 and tests else self._history(user)
-            self._apply(event, user, history, step, recorder)
+                interaction, record = event.interaction, event.record
+                lesson = Lesson(
+                    row=event.row,
+                    action=ACTION_CODES[interaction.action],
+                    time_ms=interaction.timestamp_ms,
+                    asked=asked,
+                    counted=counted,
+                    known=len(self.catalog),
+                    is_tested=is_tested,
+                    is_late=is_late,
+                    weight=self.settings.weight_of(interaction.action, record.topic),
+                    whose=whose,
+                )
+                lessons.append((record, lesson))
+        if is_single and lessons:
+            self.teaching.add(*lessons[0])
+        elif lessons:
+            self.teaching.add_instant(lessons)
 
-    def _test(self, event: _Event, user: User, ticket: int, is_told: bool) -> Test | None:
-        """Return what to test by an event, None if it is late, no target, or may not be recommended.
+    def _is_tested(self, event: _Event, user: User) -> bool:
+        """Whether an event was to be predicted: it is a target, not late, and may be recommended."""
+        interaction = event.interaction
+        if event.is_taught or interaction.timestamp_ms < user.state.newest_time_ms:
+            return False
+        if self.settings.weight_of(interaction.action, event.record.topic) == 0:
+            return False
+        return self.settings.exclude == "nothing" or not user.exclusions.contains(event.key)
+
+    def _record(self, event: _Event, user: User, recorder: ExamplesRecorder | None) -> int:
+        """Take down what an event teaches; return the hash of its user, 0 where nobody is told of it.
 
         Whose it is matters only where others are told of it: there its user may be erased.
         """
-        interaction, row = event.interaction, event.row
-        if interaction.timestamp_ms < user.state.newest_time_ms or self._is_excluded(user, row):
-            return None
-        weight = self.settings.weight_of(interaction.action, event.record.topic)
-        if weight == 0:
-            return None
-        weight = self.ranker.weigh(weight)
-        whose = user_hash(self.settings.group, user.user_id) if is_told else 0
-        return Test(self._history(user), row, interaction.timestamp_ms, weight, ticket, whose)
+        if recorder is None:
+            return 0
+        record, interaction = event.record, event.interaction
+        action = ACTION_CODES[interaction.action]
+        return recorder.add(user, record.topic, record.offset, event.key, action, interaction.timestamp_ms)
 
-    def _apply(
-        self, event: _Event, user: User, history: History, step: Step, recorder: ExamplesRecorder | None
-    ) -> None:
-        record, interaction, row = event.record, event.interaction, event.row
-        key, action = self.catalog.key(row), ACTION_CODES[interaction.action]
-        if recorder is not None:
-            recorder.add(user, record.topic, record.offset, key, action, interaction.timestamp_ms)
-        is_late = interaction.timestamp_ms < user.state.newest_time_ms
-        if not event.is_taught:
-            if recorder is not None:
-                self.unconfirmed.take((record.topic, record.partition), record.offset).append(row)
-            self.counts.count(history, row, interaction.timestamp_ms, is_late, action)
-        user.state.insert(
-            item_key=key,
-            action_code=action,
+    def _apply(self, event: _Event, user: User, step: Step) -> bool:
+        """Put an event into its user's history; return whether it was late."""
+        record, interaction, topic = event.record, event.interaction, event.record.topic
+        is_late = user.state.insert(
+            item_key=event.key,
+            action_code=ACTION_CODES[interaction.action],
             time_ms=interaction.timestamp_ms,
-            topic=record.topic,
+            topic=topic,
             offset=record.offset,
             line=event.line,
             event_id=interaction.event_id,
             history_length=self.settings.history_length,
         )
         if self._excludes(interaction):
-            user.exclusions.add(key)
+            user.exclusions.add(event.key)
         user.changed = True
-        stream_time_ms = self.stream_time_ms.get(record.partition, 0)
-        self.stream_time_ms[record.partition] = max(stream_time_ms, interaction.timestamp_ms)
-        if not self._is_durable(row):
-            step.new_item_ids[key] = interaction.item_id
-        applied = (record.topic, interaction.action)
+        if interaction.timestamp_ms > self.stream_time_ms.get(record.partition, 0):
+            self.stream_time_ms[record.partition] = interaction.timestamp_ms
+        if not self._is_durable(event.row):
+            step.new_item_ids[event.key] = interaction.item_id
+        applied = (topic, interaction.action)
         step.applied[applied] = step.applied.get(applied, 0) + 1
         if is_late:
-            step.late[record.topic] = step.late.get(record.topic, 0) + 1
+            step.late[topic] = step.late.get(topic, 0) + 1
+        return is_late
+
+    def _columns(self, user: User) -> Columns:
+        """Return a user's past as it is now; the state replaces its columns, and never changes them."""
+        state = user.state
+        return Columns(
+            state.item_keys,
+            state.actions,
+            state.times_ms,
+            state.repeat_keys,
+            state.repeat_counts,
+            state.repeat_times_ms,
+            user.exclusions.fingerprints if self.settings.exclude != "nothing" else _NOTHING,
+        )
 
     def _history(self, user: User) -> History:
         state = user.state
@@ -329,10 +361,17 @@ class Recommender:
             excluded=user.exclusions.fingerprints if self.settings.exclude != "nothing" else _NOTHING,
         )
 
-    def _score(self, event: int, scorer: str, rank: int | None) -> None:
-        self.prequential[scorer].add(rank)
+    def _score_mixed(self, ranked: Sequence[tuple[int, int | None]]) -> None:
+        """Take the ranks by the mixer of events, by their numbers."""
+        if ranked:
+            numbers, ranks = zip(*ranked, strict=True)
+            self._score(SCORER, numbers, ranks)
+
+    def _score(self, scorer: str, numbers: Sequence[int], ranks: Sequence[int | None]) -> None:
+        self.prequential[scorer].add(ranks)
         if self.on_rank is not None:
-            self.on_rank(event, scorer, rank)
+            for number, rank in zip(numbers, ranks, strict=True):
+                self.on_rank(number, scorer, rank or None)
 
     def _item(self, scored: Scored) -> RecommendedItem:
         item_id = self.catalog.item_id(scored.row)
@@ -349,9 +388,6 @@ class Recommender:
         """Whether what the user did excludes the item from their lists."""
         exclude = self.settings.exclude
         return exclude == "seen" or (exclude == "purchased" and interaction.action == "purchase")
-
-    def _is_excluded(self, user: User, row: int) -> bool:
-        return self.settings.exclude != "nothing" and user.exclusions.contains(self.catalog.key(row))
 
     def _is_durable(self, row: int) -> bool:
         return row < len(self.durable_ids) and self.durable_ids[row] == 1

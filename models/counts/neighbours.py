@@ -7,7 +7,7 @@ the pool is used up, the neighbours of items that did not occur for long are for
 
 import numpy as np
 
-from models.compiled import compiled
+from models.compiled import allocating, compiled
 from models.counts.layout import (
     CAPACITY,
     EPOCH,
@@ -151,7 +151,7 @@ def _release(tables: Tables, row: int) -> None:
     tables.facts[row, SIZE] = 0
 
 
-@compiled
+@allocating
 def _keep(tables: Tables, row: int, kept: int) -> None:
     """Keep the neighbours with the largest lasting weights, in their order.
 

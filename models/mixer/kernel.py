@@ -7,7 +7,8 @@ of a row is the same to the last bit whatever stands beside it, and equal rows t
 
 import numpy as np
 
-from models.compiled import compiled
+from models.compiled import allocating, compiled
+from models.fast_math import is_finite
 from models.mixer.layout import Floats, Integers, Parameters
 from models.mixer.replay import Minibatch
 from models.mixer.settings import BETA_1, BETA_2, EPSILON
@@ -47,13 +48,13 @@ def expand(features: Floats, size: int, roots: int, expanded: Floats) -> None:
             expanded[row, column] = log2 * np.float32(np.log(2) * LOG_SCALE) + np.float32(1)
 
 
-@compiled
+@allocating
 def _start(context: Floats, parameters: Parameters, start: Floats) -> None:
     """Fill start [H] with what the context [Q] alone gives the hidden units."""
     start[:] = parameters.bias
     for column in range(len(context)):
         value = context[column]
-        if value != 0 and np.isfinite(value):
+        if value != 0 and is_finite(value):
             row = parameters.context[column]
             for unit in range(len(start)):
                 start[unit] += value * row[unit]
@@ -79,7 +80,7 @@ def _four(x: Floats, start: Floats, first: Floats, hidden: Floats) -> None:
             h3[unit] += d0 * v0 + d1 * v1 + d2 * v2 + d3 * v3
 
 
-@compiled
+@allocating
 def forward(
     expanded: Floats, size: int, context: Floats, parameters: Parameters, hidden: Floats, scores: Floats
 ) -> None:
@@ -128,7 +129,7 @@ def _outer(expanded: Floats, hidden: Floats, rows: int, into: Floats) -> None:
                 to[unit] += f0 * h0[unit] + f1 * h1[unit] + f2 * h2[unit] + f3 * h3[unit]
 
 
-@compiled
+@allocating
 def backward(
     expanded: Floats,
     size: int,
@@ -157,11 +158,11 @@ def backward(
     to.bias[:] += sums
     for column in range(len(context)):
         value = context[column]
-        if value != 0 and np.isfinite(value):
+        if value != 0 and is_finite(value):
             to.context[column] += value * sums
 
 
-@compiled
+@allocating
 def gradients(batch: Minibatch, roots: int, parameters: Parameters, to: Parameters) -> float:
     """Add to `to` the gradients of a minibatch's mean weighted log-loss; return that loss."""
     rows = -(-batch.features.shape[1] // 4) * 4
@@ -181,7 +182,7 @@ def gradients(batch: Minibatch, roots: int, parameters: Parameters, to: Paramete
     return loss
 
 
-@compiled
+@allocating
 def ranks(
     features: Floats,
     contexts: Floats,
@@ -212,7 +213,7 @@ def ranks(
             into[event] += scores[row] >= scores[target]
 
 
-@compiled
+@allocating
 def scores(features: Floats, context: Floats, roots: int, parameters: Parameters) -> Floats:
     """Return the scores [n] of features [n, F] in a context [Q]."""
     size = len(features)
@@ -237,7 +238,7 @@ def adam(
     length = np.float32(0)
     for k in range(len(gradient)):
         length += gradient[k] * gradient[k]
-    if not np.isfinite(length):
+    if not is_finite(length):
         gradient[:] = 0
         return False
     scale = np.float32(min(1.0, largest / max(np.sqrt(length), 1e-30)))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.compiled import compiled
+from models.compiled import allocating, compiled
 from models.mixer.layout import Floats, Integers
 from models.waiting import Waiting
 
@@ -138,7 +138,7 @@ def _correction(total: int, size: int) -> float:
     return np.log((total - 1) / (size - 1)) if size > 1 else 0.0
 
 
-@compiled
+@allocating
 def _sample(
     features: Floats,
     contexts: Floats,
@@ -173,7 +173,7 @@ def _sample(
     return known
 
 
-@compiled
+@allocating
 def _take_in(batch: Minibatch, ring: _Stored, stored: int) -> int:
     """Write the events of a minibatch that have weight over the oldest; return the number ever stored.
 
@@ -196,7 +196,7 @@ def _take_in(batch: Minibatch, ring: _Stored, stored: int) -> int:
     return stored
 
 
-@compiled
+@allocating
 def _recall(
     ring: _Stored, low: int, high: int, sampled: int, random: NDArray[np.uint64], into: Minibatch
 ) -> int:

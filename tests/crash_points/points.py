@@ -78,10 +78,11 @@ COUNT_EXAMPLES = "streams.recommender:Recommender.count_examples"
 
 # From the stream to the commits, in the order in which a chunk passes them.
 LEARNING = (
-    Point("an event is learned from, not counted", "models.learner:Learner.observe", "after", 5),
+    Point("an event is in its user's history, nothing else", "state.user:UserState.insert", "after", 7),
+    Point("events are accounted for, not counted", "models.ranking:Ranker.teach", "before"),
+    Point("events are counted, not learned from", "models.ranking:Ranker.teach", "after"),
     Point("a learner's step is half done", "models.mixer.backends:CompiledBackend.descend", "after"),
-    Point("an event is counted, not in its user's history", "models.counts:Counts.count", "after", 5),
-    Point("an event is in its user's history, the step goes on", "state.user:UserState.insert", "after", 7),
+    Point("events are learned from, the step goes on", "models.learner:Learner.advance", "after"),
     Point("a step has ended", "streams.recommender:Recommender.step", "after"),
     Point("lists are made, nothing is sent", "streams.recommender:Recommender.recommend", "after"),
 )

@@ -2,7 +2,12 @@
 
 import numpy as np
 
+from models.baselines import rank_baselines
+from models.catalog import Catalog
+from models.counts import Counts
+from models.exclusion import empty_banned
 from models.history import History
+from models.prequential import BASELINES
 
 NOW_MS = 1_700_000_000_000
 
@@ -31,3 +36,11 @@ def history(
         repeat_times_ms=np.array(last, np.int64),
         excluded=np.frombuffer(np.array(excluded or [], np.uint32).tobytes(), np.uint32),
     )
+
+
+def baseline_ranks(catalog: Catalog, counts: Counts, asked: History, row: int) -> dict[str, int | None]:
+    """Return the rank of an item by every baseline."""
+    counts.reserve()
+    ranks, items = np.zeros(len(BASELINES), np.int64), catalog.items(len(asked.excluded) > 0)
+    rank_baselines(counts.tables, empty_banned(len(asked.excluded)), items, asked, row, ranks)
+    return dict(zip(BASELINES, (rank or None for rank in ranks.tolist()), strict=True))

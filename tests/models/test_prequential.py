@@ -5,19 +5,18 @@ import math
 import numpy as np
 import pytest
 
-from models.baselines import DEPTH, Baselines
+from models.baselines import DEPTH
 from models.catalog import Catalog, item_key
 from models.counts import Counts
 from models.history import History
 from models.prequential import BASELINES, RECENT, Prequential
-from tests.models.histories import history
+from tests.models.histories import baseline_ranks, history
 
 
 def test_metrics_are_means_over_all_scored_events() -> None:
     """An event without a rank adds 0 to every metric and 1 to what they are divided by."""
     sums = Prequential()
-    for rank in (1, 3, 11, None):
-        sums.add(rank)
+    sums.add((1, 3, 11, None))
     assert sums.scored == 4
     assert sums.metrics() == pytest.approx(
         {
@@ -38,7 +37,6 @@ class Shop:
         for number in range(items):
             self.catalog.admit(f"i{number}")
         self.counts = Counts(self.catalog, slots=1 << 12)
-        self.baselines = Baselines(self.catalog, self.counts)
 
     def learn(self, row: int) -> None:
         """Count one event of somebody without a history."""
@@ -46,7 +44,7 @@ class Shop:
 
     def test(self, asked: History, row: int) -> dict[str, int | None]:
         """Return the rank of an item by every baseline."""
-        return dict(zip(BASELINES, self.baselines.test(asked, row), strict=True))
+        return baseline_ranks(self.catalog, self.counts, asked, row)
 
 
 class PlainRanking:

@@ -5,14 +5,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from models.baselines import Baselines
 from models.catalog import Catalog, item_key
 from models.columns import CONTEXT, FEATURES, KEPT, ROOTS, F, Q
 from models.counts import Counts
 from models.effort import EFFORTS, FULL, LOW
 from models.ranking import FeatureArray, Ranker
 from models.waiting import Waiting
-from tests.models.histories import NOW_MS, history
+from tests.models.histories import NOW_MS, baseline_ranks, history
 
 NAMES = [feature.name for feature in FEATURES]
 RANDOM = np.random.default_rng(7)
@@ -153,12 +152,12 @@ def test_the_rank_of_a_target_counts_all_others_that_score_as_much() -> None:
     """A slot has the target's place among the kept, and its rank among all candidates by the first stage."""
     _, _, ranker = shop()
     waiting, asked = Waiting(1), history([30, 40])
-    ranker.end_instant()
+    start = ranker.snapshot()
     for target in (31, 41, 7, 299):
         query = ranker.query(asked, NOW_MS, length=2000)
         ranked = [*query.rows.tolist(), *query.others.tolist()]
-        ranker.begin_instant()  # what is learned by one target does not move the next
         ranker.test(asked, NOW_MS, target, 1.0, waiting, 0)
+        ranker.restore(start)  # what is learned by one target does not move the next
         place = int(waiting.targets[0])
         assert (place >= 0) == (target in query.rows)
         if place >= 0:
@@ -226,6 +225,6 @@ def test_baselines_know_the_counters_lists() -> None:
     catalog, counts, _ = shop()
     for _ in range(2000):
         counts.count(history(), 123, NOW_MS)
-    baselines = Baselines(catalog, counts)
-    assert baselines.test(history(), 123) == [1, 1, 1, 1, 1]
-    assert baselines.test(history([], [int(catalog.fingerprints[123])]), 123) == [None] * 5
+    assert list(baseline_ranks(catalog, counts, history(), 123).values()) == [1, 1, 1, 1, 1]
+    excluded = history([], [int(catalog.fingerprints[123])])
+    assert list(baseline_ranks(catalog, counts, excluded, 123).values()) == [None] * 5

@@ -106,7 +106,7 @@ def test_users_and_counters_go_on_with_a_topic_that_was_made_anew(
 def test_what_is_counted_of_a_log_that_was_made_anew() -> None:
     """Below the old mark nothing would be counted: the word that a log begins anew takes the mark there."""
     recommender = Recommender(Settings(device="cpu"))
-    recommender.marks = {("clicks", 0): 500, ("clicks", 1): 7}
+    recommender.teaching.marks = {("clicks", 0): 500, ("clicks", 1): 7}
     recommender.count_examples(Examples("", 0, spans={"clicks": (ANEW, 3)}))
     assert recommender.marks == {("clicks", 0): 3, ("clicks", 1): 7}
     recommender.count_examples(Examples("other", 0, spans={"clicks": (3, 9)}))

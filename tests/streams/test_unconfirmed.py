@@ -69,7 +69,7 @@ def test_what_is_told_as_it_was_counted_changes_nothing() -> None:
     before = worker.counts.occurrences().tolist()
     assert worker.count_examples(decode_examples(told)) == (0, 0)
     assert worker.counts.occurrences().tolist() == before == [2, 2]
-    assert worker.unconfirmed.facts() == []
+    assert worker.teaching.unconfirmed.facts() == []
 
 
 def test_a_checkpoint_knows_what_is_unconfirmed() -> None:
