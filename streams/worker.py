@@ -1,6 +1,7 @@
 """The worker: builds everything, and hands it to Faust. The only place where all rooms meet."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -57,6 +58,8 @@ def _execute(settings: Settings, runtime: Runtime) -> int:
         redirect_stdouts=False,
         loop=asyncio.new_event_loop(),
     )
+    gc.collect()
+    gc.freeze()  # a million objects of libraries that stay: no collection need look at them
     worker.spinner = None  # it writes to the terminal of whoever started us
     worker.data_directory = Path(settings.data_directory)
     log.info("worker %s: http://%s:%d", runtime.identity.worker_id, settings.metrics_host, runtime.web.port)

@@ -1,5 +1,6 @@
 """One recommender, or several that share the users and follow each other's examples, in one process."""
 
+import gc
 import time
 from array import array
 from collections import deque
@@ -79,6 +80,8 @@ class Team:
         self._sharing = sharing
         self._members = [_Member(settings, number, put) for number in range(sharing.workers)]
         self._messages: deque[_Message] = deque()
+        gc.collect()
+        gc.freeze()  # as a worker does: no collection need look at what libraries brought
 
     @property
     def step_cpu_seconds(self) -> float:
