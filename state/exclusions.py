@@ -68,7 +68,7 @@ class Exclusions:
 
     def contains(self, item_key: int) -> bool:
         """Whether the item is excluded."""
-        return bool((self._buffer[: self._count] == np.uint32(item_key & FINGERPRINT_MASK)).any())
+        return np.count_nonzero(self._buffer[: self._count] == (item_key & FINGERPRINT_MASK)) > 0
 
     def add(self, item_key: int) -> bool:
         """Exclude the item; return whether it was not excluded before."""
