@@ -68,7 +68,7 @@ class Exclusions:
 
     def contains(self, item_key: int) -> bool:
         """Whether the item is excluded."""
-        return np.count_nonzero(self._buffer[: self._count] == (item_key & FINGERPRINT_MASK)) > 0
+        return bool(np.count_nonzero(self._buffer[: self._count] == (item_key & FINGERPRINT_MASK)))
 
     def add(self, item_key: int) -> bool:
         """Exclude the item; return whether it was not excluded before."""
