@@ -5,21 +5,16 @@ with their positions; it changes no store, only the overlay of a partition's use
 """
 
 import logging
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
-
-import numpy as np
 
 from models.catalog import UNKNOWN, Catalog, KeyCollision
 from models.counts import Counts
 from models.effort import EFFORTS, FULL, Effort, Pace
-from models.history import History
 from models.learner import Learner
-from models.lessons import Lesson
-from models.lessons import Past as Columns
+from models.lessons import Lesson, Past
 from models.prequential import BASELINES, Prequential
-from models.ranking import Ranker, Scored
+from models.ranking import Ranker
 from state.overlay import Overlay, User
 from streams.events import (
     ACTIONS,
@@ -27,12 +22,12 @@ from streams.events import (
     ItemListed,
     Line,
     RecommendationList,
-    RecommendedItem,
     Refused,
     Retraction,
 )
-from streams.examples import ANEW, Examples, ExamplesRecorder
-from streams.past import Past
+from streams.examples import Examples, ExamplesRecorder
+from streams.hearsay import count_examples
+from streams.listing import Lister
 from streams.settings import Settings
 from streams.steps import Record, Step
 from streams.teaching import Teaching
@@ -45,7 +40,6 @@ TITLE_CHARACTERS = 200  # a list is a message, and a catalogue is held in memory
 OnRank = Callable[[int, str, int | None], None]  # number of the event, scorer, rank
 ACTION_CODES = {name: code for code, name in enumerate(ACTIONS)}
 log = logging.getLogger(__name__)
-_NOTHING = np.frombuffer(b"", np.uint32)
 
 
 class _Event(NamedTuple):
@@ -74,6 +68,9 @@ class Recommender:
         self.teaching = Teaching(self.catalog, self.ranker, self.learner, self._score)
         self.prequential = {scorer: Prequential() for scorer in (SCORER, *BASELINES)}
         self.on_rank: OnRank | None = None
+        self._lister = Lister(
+            *(self.catalog, self.ranker, self.learner, settings.list_length, settings.exclude != "nothing")
+        )
         self.variant = {"seen": "new", "nothing": "all", "purchased": "unpurchased"}[settings.exclude]
         self.examples_positions: dict[int, int] = {}  # partition of the examples log -> where to go on
         self.durable_ids = bytearray()  # 1 for the rows whose id every worker can look up
@@ -155,54 +152,20 @@ class Recommender:
 
     def recommend(self, users: Iterable[User], partition: int) -> list[RecommendationList]:
         """Rank for the users, for the time of their partition's stream; empty where nothing can be said."""
-        lists = []
-        for user in users:
-            now_ms = max(user.state.newest_time_ms, self.stream_time_ms.get(partition, 0))
-            length = self.settings.list_length
-            query = self.ranker.query(self._history(user), now_ms, length)
-            items = [self._item(scored) for scored in self.ranker.top(query, length, self.learner.scores)]
-            lists.append(
-                RecommendationList(
-                    user_id=user.user_id,
-                    made_at=time.time_ns() // 1_000_000,
-                    event_time=user.state.newest_time_ms,
-                    model_version=self.model_version,
-                    positions={topic: (partition, at) for topic, at in user.state.positions.items()},
-                    items=items,
-                )
-            )
-        return lists
+        stream_ms, version = self.stream_time_ms.get(partition, 0), self.model_version
+        return [
+            self._lister.make(user, partition, max(user.state.newest_time_ms, stream_ms), version)
+            for user in users
+        ]
 
     def count_examples(self, examples: Examples) -> tuple[int, int]:
         """Count what another's transaction taught, and our own of before a crash, each event once.
 
         Returns the events counted, and how many of them a crash kept our ranker from learning.
         """
-        counted = 0
         for erased in examples.erased:
             self.forget(erased)
-        before = {topic: self.marks.get((topic, examples.partition), 0) for topic in examples.spans}
-        told: dict[str, dict[int, list[int]]] = {}
-        # What this worker applied itself was counted then: its own examples only confirm it.
-        has_news = any(event.offset >= before[event.topic] for event in examples.events)
-        pasts = [Past(self.catalog, history) for history in examples.histories] if has_news else []
-        for event in examples.events:
-            row = self.catalog.reserve_key(event.item_key)
-            if event.offset < before[event.topic]:
-                told.setdefault(event.topic, {}).setdefault(event.offset, []).append(row)
-            else:
-                history = pasts[event.user].history()
-                self.counts.count(history, row, event.time_ms, event.is_late, event.action)
-                counted += 1
-            if has_news:
-                pasts[event.user].add(row, event.action, event.time_ms)
-        for topic, (start, end) in examples.spans.items():
-            source = (topic, examples.partition)
-            self.marks[source] = end if start == ANEW else max(before[topic], end)
-            if start == ANEW:
-                self.teaching.unconfirmed.forget(source)
-            for row, more in self.teaching.unconfirmed.settle(source, end, told.get(topic, {})):
-                self.counts.correct(row, more)
+        counted = count_examples(examples, self.catalog, self.counts, self.teaching)
         return counted, counted if examples.worker_id == self.worker_id else 0
 
     def forget(self, whose: int) -> None:
@@ -264,10 +227,10 @@ class Recommender:
         self, instant: Sequence[tuple[_Event, User]], step: Step, recorder: ExamplesRecorder | None
     ) -> None:
         """Apply the events in order; each is to be tested by what was there before any of them."""
-        before = [(self._columns(user), self._is_tested(event, user)) for event, user in instant]
+        before = [(self._past(user), self._is_tested(event, user)) for event, user in instant]
         is_single, lessons = len(instant) == 1, []
         for (event, user), (asked, is_tested) in zip(instant, before, strict=True):
-            counted = asked if is_single else self._columns(user)
+            counted = asked if is_single else self._past(user)
             whose = self._record(event, user, recorder)
             is_late = self._apply(event, user, step)
             if not event.is_taught:
@@ -336,29 +299,17 @@ class Recommender:
             step.late[topic] = step.late.get(topic, 0) + 1
         return is_late
 
-    def _columns(self, user: User) -> Columns:
+    def _past(self, user: User) -> Past:
         """Return a user's past as it is now; the state replaces its columns, and never changes them."""
         state = user.state
-        return Columns(
+        return Past(
             state.item_keys,
             state.actions,
             state.times_ms,
             state.repeat_keys,
             state.repeat_counts,
             state.repeat_times_ms,
-            user.exclusions.fingerprints if self.settings.exclude != "nothing" else _NOTHING,
-        )
-
-    def _history(self, user: User) -> History:
-        state = user.state
-        return History(
-            rows=self.catalog.rows(np.frombuffer(state.item_keys, np.uint64)),
-            actions=np.frombuffer(state.actions, np.uint8),
-            times_ms=np.frombuffer(state.times_ms, np.int64),
-            repeat_rows=self.catalog.rows(np.frombuffer(state.repeat_keys, np.uint64)),
-            repeat_counts=np.frombuffer(state.repeat_counts, np.float64),
-            repeat_times_ms=np.frombuffer(state.repeat_times_ms, np.int64),
-            excluded=user.exclusions.fingerprints if self.settings.exclude != "nothing" else _NOTHING,
+            self._lister.excluded(user),
         )
 
     def _score_mixed(self, ranked: Sequence[tuple[int, int | None]]) -> None:
@@ -372,17 +323,6 @@ class Recommender:
         if self.on_rank is not None:
             for number, rank in zip(numbers, ranks, strict=True):
                 self.on_rank(number, scorer, rank or None)
-
-    def _item(self, scored: Scored) -> RecommendedItem:
-        item_id = self.catalog.item_id(scored.row)
-        if item_id is None:
-            raise RuntimeError(f"row {scored.row} was ranked, but nobody has said its id")
-        return RecommendedItem(
-            item_id=item_id,
-            score=scored.score,
-            title=self.catalog.title(scored.row),
-            reasons=list(scored.reasons),
-        )
 
     def _excludes(self, interaction: Interaction) -> bool:
         """Whether what the user did excludes the item from their lists."""

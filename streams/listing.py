@@ -1,0 +1,67 @@
+"""From a user's state to the list that goes out."""
+
+import time
+
+import numpy as np
+
+from models.catalog import Catalog, FingerprintArray
+from models.history import History
+from models.learner import Learner
+from models.ranking import Ranker, Scored
+from state.overlay import User
+from streams.events import RecommendationList, RecommendedItem
+
+_NOTHING: FingerprintArray = np.frombuffer(b"", np.uint32)
+
+
+class Lister:
+    """Ranks for one user at a time; asking changes nothing."""
+
+    def __init__(
+        self, catalog: Catalog, ranker: Ranker, learner: Learner, length: int, has_exclusions: bool
+    ) -> None:
+        self._catalog = catalog
+        self._ranker = ranker
+        self._learner = learner
+        self._length = length
+        self._has_exclusions = has_exclusions
+
+    def make(self, user: User, partition: int, now_ms: int, model_version: str) -> RecommendationList:
+        """Return a user's list as of now; it is empty where nothing can be said."""
+        query = self._ranker.query(self._history(user), now_ms, self._length)
+        items = [self._item(scored) for scored in self._ranker.top(query, self._length, self._learner.scores)]
+        return RecommendationList(
+            user_id=user.user_id,
+            made_at=time.time_ns() // 1_000_000,
+            event_time=user.state.newest_time_ms,
+            model_version=model_version,
+            positions={topic: (partition, at) for topic, at in user.state.positions.items()},
+            items=items,
+        )
+
+    def excluded(self, user: User) -> FingerprintArray:
+        """Return what must not be recommended to a user, uint32[k]."""
+        return user.exclusions.fingerprints if self._has_exclusions else _NOTHING
+
+    def _history(self, user: User) -> History:
+        state = user.state
+        return History(
+            rows=self._catalog.rows(np.frombuffer(state.item_keys, np.uint64)),
+            actions=np.frombuffer(state.actions, np.uint8),
+            times_ms=np.frombuffer(state.times_ms, np.int64),
+            repeat_rows=self._catalog.rows(np.frombuffer(state.repeat_keys, np.uint64)),
+            repeat_counts=np.frombuffer(state.repeat_counts, np.float64),
+            repeat_times_ms=np.frombuffer(state.repeat_times_ms, np.int64),
+            excluded=self.excluded(user),
+        )
+
+    def _item(self, scored: Scored) -> RecommendedItem:
+        item_id = self._catalog.item_id(scored.row)
+        if item_id is None:
+            raise RuntimeError(f"row {scored.row} was ranked, but nobody has said its id")
+        return RecommendedItem(
+            item_id=item_id,
+            score=scored.score,
+            title=self._catalog.title(scored.row),
+            reasons=list(scored.reasons),
+        )
