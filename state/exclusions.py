@@ -93,9 +93,13 @@ class Exclusions:
         self._changed_from = min(self._changed_from, place)
         return True
 
+    def settle(self) -> None:
+        """Say that what `changed_blocks` returned was written."""
+        self._loaded_count = self._changed_from = self._count
+
     @property
     def stored_blocks(self) -> int:
-        """How many blocks there were when they were loaded."""
+        """How many blocks are stored, as far as was read or written."""
         return _blocks(self._loaded_count)
 
     def changed_blocks(self) -> dict[int, bytes | None]:

@@ -13,6 +13,8 @@ from state.user import UserState
 USERS_KEY = SEPARATOR + b"users"
 """How many users the partition has: written with them, so that nobody has to count."""
 _USERS_BYTES = 8
+WARM_USERS = 500
+"""How many of the users that were last in hand are kept as they are stored, so as not to be read again."""
 _EXCLUSIONS_AT_ONCE = 65_536  # a multiple of what a block holds
 
 
@@ -33,6 +35,7 @@ class Overlay:
     def __init__(self, store: UserStore) -> None:
         self._store = store
         self._users: dict[str, User] = {}
+        self._warm: dict[str, User] = {}  # not in hand, as they are stored, those of late last
         self._gone: dict[str, bool] = {}  # users to be erased: whether they are stored
         self._gone_keys: dict[bytes, None] = {}  # what of theirs is to be deleted
         self.stored_users = _stored_users(store)
@@ -40,7 +43,12 @@ class Overlay:
 
     def load(self, user_ids: Iterable[str]) -> None:
         """Read those of the users that are not in hand yet, with one look at the store."""
-        missing = [user_id for user_id in dict.fromkeys(user_ids) if user_id not in self._users]
+        missing = []
+        for user_id in dict.fromkeys(user_ids):
+            if (warm := self._warm.pop(user_id, None)) is not None:
+                self._users[user_id] = warm
+            elif user_id not in self._users:
+                missing.append(user_id)
         states = self._store.get_many([user_key(user_id) for user_id in missing])
         for user_id, encoded in zip(missing, states, strict=True):
             self._users[user_id] = self._decode(user_id, encoded)
@@ -98,11 +106,20 @@ class Overlay:
         """Let go of everything in hand: what `changes` returned was written."""
         self.stored_users = self._users_after()
         self.erasures.settle()
+        for user_id, user in self._users.items():
+            if user.changed:
+                user.exclusions.settle()
+                user.is_new = user.changed = False
+            if not user.is_new:
+                self._warm[user_id] = user
+        for user_id in [*self._warm][:-WARM_USERS]:
+            del self._warm[user_id]
         self._forget()
 
     def clear(self) -> None:
         """Forget everything in hand: it has to be done again. A store that is broken does not hinder it."""
         self.erasures.clear()
+        self._warm.clear()
         self._forget()
 
     def _forget(self) -> None:

@@ -1,12 +1,13 @@
 """Users in hand: read once, changed in memory, written or dropped together."""
 
+import random
 from collections.abc import Sequence
 
 import pytest
 
 from state import MemoryStore, RocksStore
-from state.keys import exclusion_keys
-from state.overlay import Overlay, User
+from state.keys import exclusion_keys, user_key
+from state.overlay import WARM_USERS, Overlay, User
 
 
 class CountingStore(MemoryStore):
@@ -66,6 +67,7 @@ def test_a_user_is_read_once_while_in_hand() -> None:
     overlay = Overlay(store)
     see(overlay, "u", 0)
     write(store, overlay)
+    overlay = Overlay(store)
     store.asked.clear()
     overlay.load(["u", "v", "u"])
     overlay.load(["v"])
@@ -156,3 +158,47 @@ def test_any_user_id_is_its_own(tmp_path: object, ids: list[str]) -> None:
         assert user.state.offsets.tolist() == [offset]
         assert user.exclusions.fingerprints.tolist() == [offset + 1]
     store.close()
+
+
+def test_a_user_who_was_in_hand_of_late_is_not_read_again() -> None:
+    """What was written, or only looked at, is as it is stored: it is read again only where it was let go."""
+    store = CountingStore()
+    overlay = Overlay(store)
+    users = [f"u{number}" for number in range(WARM_USERS + 1)]
+    for user_id in users:
+        see(overlay, user_id, 1)
+    write(store, overlay)
+    store.asked.clear()
+    overlay.load(users[1:])
+    assert store.asked == []
+    overlay.load(users[:1])
+    assert user_key(users[0]) in store.asked
+    overlay.clear()
+    store.asked.clear()
+    overlay.load(users[1:2])
+    assert user_key(users[1]) in store.asked
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_keeping_users_changes_nothing(seed: int) -> None:
+    """Whatever users do, take back, or have erased, in whatever order: the store has the same bytes."""
+    kept, anew = MemoryStore(), MemoryStore()
+    for store in (kept, anew):
+        rng, overlay = random.Random(seed), Overlay(store)
+        for offset in range(1500):
+            user_id = f"u{rng.randrange(12)}"
+            deed = rng.random()
+            if deed < 0.8:
+                see(overlay, user_id, offset, item_key=rng.randrange(1, 600))
+            elif deed < 0.9:
+                user = overlay.user(user_id)
+                user.changed |= user.exclusions.remove(rng.randrange(1, 600))
+            elif deed < 0.92:
+                overlay.erase(user_id, rng.randrange(1, 1000), offset)
+            elif deed < 0.94:
+                overlay.clear()
+            else:
+                write(store, overlay)
+                overlay = overlay if store is kept else Overlay(store)
+        write(store, overlay)
+    assert dict(kept.scan()) == dict(anew.scan())
