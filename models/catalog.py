@@ -158,13 +158,6 @@ class Catalog:
         self._removed.add(row)
         self._hidden[row] = True
 
-    def recommendable(self, rows: RowArray) -> RowArray:
-        """Return those of int32[n] rows that may be recommended: they have an id and were not removed."""
-        if not self._removed and not self._nameless:
-            return rows
-        allowed: RowArray = rows[~self._hidden[rows]]
-        return allowed
-
     def key(self, row: int) -> int:
         """Return the key of a row."""
         return int(self._keys.item(row))

@@ -75,11 +75,13 @@ def in_columns(lessons: Sequence[Lesson], catalog: Catalog, first_ticket: int) -
     pasts: list[Past] = []
     known: list[int] = []
     numbers: list[tuple[int, int]] = []
+    places: dict[int, int] = {}  # a past that several lessons share is there once
     for lesson in lessons:
-        size = 1 if lesson.counted is lesson.asked else 2
-        numbers.append((len(pasts), len(pasts) + size - 1))
-        pasts += (lesson.asked, lesson.counted)[:size]
-        known += (lesson.known, lesson.known)[:size]
+        for past in (lesson.asked, lesson.counted):
+            if places.setdefault(id(past), len(pasts)) == len(pasts):
+                pasts.append(past)
+                known.append(lesson.known)
+        numbers.append((places[id(lesson.asked)], places[id(lesson.counted)]))
     rows, actions, times_ms, _, _, _, is_tested, is_late, weights, whose = zip(*lessons, strict=True)
     ends = np.zeros((len(pasts) + 1, 3), np.int64)
     ends[1:] = [(len(past.item_keys), len(past.repeat_keys), len(past.excluded)) for past in pasts]

@@ -68,15 +68,6 @@ class Ranker:
         self._mean_weight[0] = mean + _WEIGHT_MOVES * (weight - mean)
         return float(weight / mean)
 
-    def test(
-        self, history: History, now_ms: int, target_row: int, weight: float, waiting: Waiting, slot: int
-    ) -> None:
-        """Ask what could be next just before an event, write it into a slot, and let the first stage learn.
-
-        `weight` is the event's sample weight, about 1.
-        """
-        self._ask(history, now_ms, waiting, slot, target_row, weight)
-
     def teach(
         self, lessons: Lessons, start: int, stop: int, at_once: int, waiting: Waiting, slot: int
     ) -> None:

@@ -7,16 +7,19 @@ from streams.past import Past
 from streams.teaching import Teaching
 
 
-def count_examples(examples: Examples, catalog: Catalog, counts: Counts, teaching: Teaching) -> int:
+def count_examples(
+    examples: Examples, catalog: Catalog, counts: Counts, teaching: Teaching, history_length: int
+) -> int:
     """Count what a transaction taught, each event once; return how many were counted.
 
-    What this worker applied itself was counted then: its own examples only confirm it.
+    `history_length` is how many events of a user are kept by whoever applies them. What this worker applied
+    itself was counted then: its own examples only confirm it.
     """
     counted = 0
     before = {topic: teaching.marks.get((topic, examples.partition), 0) for topic in examples.spans}
     told: dict[str, dict[int, list[int]]] = {}
     has_news = any(event.offset >= before[event.topic] for event in examples.events)
-    pasts = [Past(catalog, history) for history in examples.histories] if has_news else []
+    pasts = [Past(catalog, history, history_length) for history in examples.histories] if has_news else []
     for event in examples.events:
         row = catalog.reserve_key(event.item_key)
         if event.offset < before[event.topic]:

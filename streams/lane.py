@@ -184,7 +184,9 @@ class Lane:
                 await self._recover(error)
                 await asyncio.sleep(RETRY_SECONDS)  # whatever arrives meanwhile
                 pause = 0
-            if pause != 0:
+            if pause == 0:
+                await asyncio.sleep(0)  # not every piece of work waits for something, and others have theirs
+            else:
                 await self._wait(pause)
 
     async def _turn(self) -> float | None:

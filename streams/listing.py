@@ -11,7 +11,7 @@ from models.ranking import Ranker, Scored
 from state.overlay import User
 from streams.events import RecommendationList, RecommendedItem
 
-_NOTHING: FingerprintArray = np.frombuffer(b"", np.uint32)
+NOTHING: FingerprintArray = np.frombuffer(b"", np.uint32)
 
 
 class Lister:
@@ -41,7 +41,7 @@ class Lister:
 
     def excluded(self, user: User) -> FingerprintArray:
         """Return what must not be recommended to a user, uint32[k]."""
-        return user.exclusions.fingerprints if self._has_exclusions else _NOTHING
+        return user.exclusions.fingerprints if self._has_exclusions else NOTHING
 
     def _history(self, user: User) -> History:
         state = user.state

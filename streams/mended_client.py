@@ -47,8 +47,9 @@ class Coordinator(GroupCoordinator):  # type: ignore[misc]
         return is_member
 
     async def _on_join_complete(self, *joined: Any) -> None:  # noqa: ANN401
+        joined_at = time.monotonic()
         await super()._on_join_complete(*joined)
-        self.member_at = time.monotonic()
+        self.member_at = joined_at
 
 
 def install() -> None:

@@ -54,7 +54,10 @@ class Pacing:
         if until_ms is None:
             self._waits_for_turn = True
             return []
-        return self._inlet.take(SLICE_RECORDS, now, until_ms, LEAST_RECORDS)
+        records = self._inlet.take(SLICE_RECORDS, now, until_ms, LEAST_RECORDS)
+        if not records:  # it waits for another of its topics, and nobody should wait for that
+            self._turns.leave(self._number)
+        return records
 
     def took(self) -> None:
         """Say that something is in hand now."""
@@ -97,12 +100,11 @@ class Pacing:
 
     def pause(self) -> float | None:
         """Return for how long to wait when there was nothing to take, None until something comes."""
-        waits = [self._inlet.wait_seconds(time.monotonic())]
+        # Whether a topic is waited for is found out by taking, which is not its turn.
+        waits = [PATIENCE_SECONDS if self._waits_for_turn else self._inlet.wait_seconds(time.monotonic())]
         due_in = self.due_in()
         if due_in is not None:
             waits.append(max(due_in, 0.001))
-        if self._waits_for_turn:
-            waits.append(PATIENCE_SECONDS)
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _behind_records(self) -> int:

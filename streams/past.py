@@ -18,7 +18,8 @@ _NOTHING = np.frombuffer(b"", np.uint32)
 class Past:
     """What a user did before each of their events in one record, as far as the counters look."""
 
-    def __init__(self, catalog: Catalog, before: ExampleHistory) -> None:
+    def __init__(self, catalog: Catalog, before: ExampleHistory, history_length: int) -> None:
+        self._length = min(LOOK_BACK, history_length)
         self._rows = [catalog.reserve_key(key) for key in before.item_keys]
         self._actions = bytearray(before.actions)
         self._times_ms = list(before.times_ms)
@@ -41,5 +42,5 @@ class Past:
         self._rows.insert(place, row)
         self._actions.insert(place, action)
         self._times_ms.insert(place, time_ms)
-        if len(self._rows) > LOOK_BACK:
+        if len(self._rows) > self._length:
             del self._rows[0], self._actions[0], self._times_ms[0]

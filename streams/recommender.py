@@ -27,7 +27,7 @@ from streams.events import (
 )
 from streams.examples import Examples, ExamplesRecorder
 from streams.hearsay import count_examples
-from streams.listing import Lister
+from streams.listing import NOTHING, Lister
 from streams.settings import Settings
 from streams.steps import Record, Step
 from streams.teaching import Teaching
@@ -123,7 +123,7 @@ class Recommender:
                 continue
             is_taught = self.teaching.is_taught(record)
             if not is_taught:
-                self.teaching.begin(record, len(instant))
+                self.teaching.begin(record, sum(not event.is_taught for event, _ in instant))
             for number, (row, line) in enumerate(zip(rows, record.interactions, strict=True)):
                 user = overlay.user(line.user_id)
                 if isinstance(line, Retraction):
@@ -165,7 +165,9 @@ class Recommender:
         """
         for erased in examples.erased:
             self.forget(erased)
-        counted = count_examples(examples, self.catalog, self.counts, self.teaching)
+        counted = count_examples(
+            *(examples, self.catalog, self.counts, self.teaching, self.settings.history_length)
+        )
         return counted, counted if examples.worker_id == self.worker_id else 0
 
     def forget(self, whose: int) -> None:
@@ -227,10 +229,11 @@ class Recommender:
         self, instant: Sequence[tuple[_Event, User]], step: Step, recorder: ExamplesRecorder | None
     ) -> None:
         """Apply the events in order; each is to be tested by what was there before any of them."""
-        before = [(self._past(user), self._is_tested(event, user)) for event, user in instant]
+        pasts = {user.user_id: self._past(user) for _, user in instant}
+        before = [(pasts[user.user_id], self._is_tested(event, user)) for event, user in instant]
         is_single, lessons = len(instant) == 1, []
         for (event, user), (asked, is_tested) in zip(instant, before, strict=True):
-            counted = asked if is_single else self._past(user)
+            counted = asked if is_single else self._past(user)._replace(excluded=NOTHING)
             whose = self._record(event, user, recorder)
             is_late = self._apply(event, user, step)
             if not event.is_taught:

@@ -19,6 +19,8 @@ from streams.unconfirmed import Unconfirmed
 
 GATHERED = 256
 """How many events are handed over together, at most."""
+GATHERED_EXCLUSIONS = 2**18
+"""With so many exclusions of their users, all of which are copied, fewer are."""
 Score = Callable[[str, Sequence[int], Sequence[int]], None]  # scorer, numbers of the events, ranks, 0: none
 
 
@@ -49,12 +51,13 @@ class Teaching:
         self._begun: deque[_Begun] = deque()
         self._lessons: list[Lesson] = []
         self._records: list[Record] = []  # where each lesson came from
+        self._exclusions = 0  # in the lessons
 
     def open(self, is_told: bool) -> None:
         """Begin a step, whatever became of the last; `is_told`: the examples log will tell of it."""
         self._is_told = is_told
         self._begun.clear()
-        self._lessons, self._records = [], []
+        self._lessons, self._records, self._exclusions = [], [], 0
 
     def is_taught(self, record: Record) -> bool:
         """Whether a record was counted and learned from before."""
@@ -68,7 +71,8 @@ class Teaching:
         """Take an event that is an instant of its own."""
         self._lessons.append(lesson)
         self._records.append(record)
-        if len(self._lessons) == GATHERED:
+        self._exclusions += len(lesson.asked.excluded)
+        if len(self._lessons) == GATHERED or self._exclusions >= GATHERED_EXCLUSIONS:
             self.hand_over()
 
     def add_instant(self, events: Sequence[tuple[Record, Lesson]]) -> None:
@@ -106,7 +110,7 @@ class Teaching:
     def _let_go(self) -> None:
         taught = len(self._lessons)
         self._begun = deque(_Begun(each.record, each.before - taught) for each in self._begun)
-        self._lessons, self._records = [], []
+        self._lessons, self._records, self._exclusions = [], [], 0
 
     def _portion(self, start: int) -> tuple[int, int]:
         """Return where the portion from `start` on ends, and how many of it are tested."""

@@ -156,7 +156,7 @@ def test_the_rank_of_a_target_counts_all_others_that_score_as_much() -> None:
     for target in (31, 41, 7, 299):
         query = ranker.query(asked, NOW_MS, length=2000)
         ranked = [*query.rows.tolist(), *query.others.tolist()]
-        ranker.test(asked, NOW_MS, target, 1.0, waiting, 0)
+        ranker._ask(asked, NOW_MS, waiting, 0, target, 1.0)
         ranker.restore(start)  # what is learned by one target does not move the next
         place = int(waiting.targets[0])
         assert (place >= 0) == (target in query.rows)
@@ -175,10 +175,10 @@ def test_the_first_stage_learns_what_is_taken() -> None:
     start = ranker.weights.copy()
     waiting = Waiting(1)
     unknown = catalog.admit("never seen")
-    ranker.test(history([3]), NOW_MS, unknown, 1.0, waiting, 0)
+    ranker._ask(history([3]), NOW_MS, waiting, 0, unknown, 1.0)
     np.testing.assert_array_equal(ranker.weights, start)
     for row in RANDOM.integers(0, 250, 200).tolist():
-        ranker.test(history([row]), NOW_MS, row + 1, 1.0, waiting, 0)
+        ranker._ask(history([row]), NOW_MS, waiting, 0, row + 1, 1.0)
     following = [NAMES.index(name) for name in ("followed", "transition", "co-occurrence")]
     assert (ranker.weights[following] > start[following]).all()
     assert ranker.weights[NAMES.index("popularity 300")] < start[NAMES.index("popularity 300")]
@@ -198,7 +198,7 @@ def test_a_snapshot_carries_the_first_stage() -> None:
     _, _, ranker = shop()
     waiting = Waiting(1)
     for row in range(50):
-        ranker.test(history([row]), NOW_MS, row + 1, ranker.weigh(1.0 + row % 2), waiting, 0)
+        ranker._ask(history([row]), NOW_MS, waiting, 0, row + 1, ranker.weigh(1.0 + row % 2))
     arrays = ranker.snapshot()
     _, _, other = shop()
     other.restore(arrays)

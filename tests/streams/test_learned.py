@@ -92,9 +92,11 @@ def test_another_group_or_model_is_refused() -> None:
         restore(Recommender(settings()), arrays, {**facts, "columns": ["one"]})
 
 
-def taught(records: list[Record], worker_id: str, cuts: list[int]) -> tuple[Recommender, list[bytes]]:
+def taught(
+    records: list[Record], worker_id: str, cuts: list[int], *overrides: str
+) -> tuple[Recommender, list[bytes]]:
     """Return a recommender that applied the records, and the examples of its transactions."""
-    one, overlay = Recommender(settings(), worker_id), Overlay(MemoryStore())
+    one, overlay = Recommender(settings(*overrides), worker_id), Overlay(MemoryStore())
     written = []
     for start, end in zip([0, *cuts], [*cuts, len(records)], strict=True):
         recorder = ExamplesRecorder("freshet", worker_id, records[0].partition)
@@ -105,10 +107,11 @@ def taught(records: list[Record], worker_id: str, cuts: list[int]) -> tuple[Reco
     return one, written
 
 
-def test_examples_make_the_counters_equal() -> None:
+@pytest.mark.parametrize("history_length", [5, 500])
+def test_examples_make_the_counters_equal(history_length: int) -> None:
     """Whoever counts the examples of a stream has the counters of the one that applied it."""
-    one, written = taught(stream(300), "w1", [1, 2, 40, 280])
-    other = Recommender(settings(), "w2")
+    one, written = taught(stream(300), "w1", [1, 2, 40, 280], f"history_length={history_length}")
+    other = Recommender(settings(f"history_length={history_length}"), "w2")
     counted = [other.count_examples(decode_examples(data)) for data in written]
     assert sum(events for events, _ in counted) == 300
     assert sum(skipped for _, skipped in counted) == 0
@@ -172,7 +175,7 @@ def test_counters_digest_knows_every_count() -> None:
     """One event more or less of one item changes the counters' digest; weights have one of their own."""
     one, _ = taught(stream(200), "w1", [])
     before = digests(one)
-    one.counts.count(Past(one.catalog, ExampleHistory(0)).history(), 3, 0)
+    one.counts.count(Past(one.catalog, ExampleHistory(0), 20).history(), 3, 0)
     assert digests(one)["counters"] != before["counters"]
     one.ranker.weights += 1
     assert digests(one)["weights"] != before["weights"]

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from models import catalog
+from models.catalog import item_key
 from state import MemoryStore
 from state.overlay import Overlay
 from streams.events import Interaction, RecommendationList
@@ -124,6 +125,39 @@ def test_what_comes_again_changes_its_user_but_teaches_nothing() -> None:
     assert broken.recommender.events == 400
     assert broken.recommender.counts.events == straight.recommender.counts.events
     assert broken.lists(["u1", "u2"]) == straight.lists(["u1", "u2"])
+
+
+@pytest.mark.parametrize("batch_ties", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_failures_in_the_midst_of_a_step_teach_nothing_twice(
+    monkeypatch: pytest.MonkeyPatch, seed: int, batch_ties: bool
+) -> None:
+    """Wherever a step fails, and in whatever chunks its records come again, each event is counted once."""
+    rng = random.Random(seed)
+    records = [click(n, f"u{n % 5}", f"i{n}", time=n - n % rng.choice([1, 3, 7])) for n in range(500)]
+    run = Run(msgspec.structs.replace(SETTINGS, batch_ties=batch_ties))
+    teach, fails = run.recommender.ranker.teach, 0
+
+    def teach_and_fail(*arguments: object) -> None:
+        nonlocal fails
+        teach(*arguments)  # type: ignore[arg-type]
+        if rng.random() < 0.2:
+            fails += 1
+            raise ZeroDivisionError("what was taught is taught")
+
+    monkeypatch.setattr(run.recommender.ranker, "teach", teach_and_fail)
+    done = 0
+    while done < len(records):
+        size = rng.choice([1, 5, 40])
+        try:
+            run.feed(records[done : done + size], size)
+            done += size
+        except ZeroDivisionError:
+            run.overlay.clear()
+    rows = [run.recommender.catalog.row(item_key(f"i{n}")) for n in range(500)]
+    assert run.recommender.counts.occurrences()[rows].tolist() == [1] * 500
+    assert run.recommender.events == 500
+    assert fails > 3
 
 
 def test_a_late_event_is_kept_and_counted_but_neither_scored_nor_a_target() -> None:
