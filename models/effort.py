@@ -9,8 +9,9 @@ class Effort:
 
     So a level can be left and come back to at any moment, and nothing that was learned at one is lost to
     another. The mixer has the same hidden units at all of them: fewer would save only two microseconds.
-    `replays` steps of `batch` replayed events follow every step on the events that just happened. `sampled`
-    is how many of the kept items a learning step looks at, the true one included.
+    `replays` steps of `batch` replayed events follow every step on the events that just happened, more where
+    a learner has only a part of the stream. `sampled` is how many of the kept items a learning step looks at,
+    the true one included.
     """
 
     name: str

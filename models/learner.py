@@ -20,6 +20,8 @@ EVENTS_PER_STEP = 16
 HIDDEN = 64
 # Every second replay step looks at no more than these newest ones, to follow a drift.
 RECENT = 3_000
+MOST_FOR_OTHERS = 3
+"""A learner that has a part of the stream replays more of it, up to so many times what the effort says."""
 _FIRST_REPLAY = 200  # events in the memory before it is of use
 _LOSS_MOVES = 0.01
 
@@ -50,6 +52,7 @@ class Learner:
         self._backend = chosen(layout, initial, "cpu" if device == "auto" else device)
         self.device = self._backend.device
         self.effort = effort
+        self.share = 1.0  # of the stream's events that come to this learner
         self.steps = 0
         self.skipped = 0  # descents whose gradient was not finite
         self.loss: float | None = None  # moving mean over the kept, None before the first target
@@ -165,11 +168,18 @@ class Learner:
         if self._memory.sample(self.waiting, effort.sampled, self._own) and self._descend(self._own):
             self._memory.take_in(self._own)  # what could not be learned would fail again in every replay
         if self._memory.stored >= _FIRST_REPLAY:
-            for number in range(effort.replays):
+            for number in range(self._replays()):
                 newest = min(effort.memory, RECENT) if number % 2 else effort.memory
                 if self._memory.recall(newest, effort.sampled, self._again):
                     self._descend(self._again)
         self.steps += 1
+
+    def _replays(self) -> int:
+        """Return how often to replay: the less of the stream comes here, the more can be made of it.
+
+        So several learners together do as much for an event of the stream as a single one.
+        """
+        return round(self.effort.replays * min(1 / self.share, MOST_FOR_OTHERS))
 
     def _descend(self, batch: Minibatch) -> bool:
         is_finite = self._backend.descend(batch)

@@ -146,6 +146,7 @@ class Runtime(mode.Service):  # type: ignore[misc]
             self.metrics.rebalances.inc()
             log.info("partitions %s are ours", sorted(assigned))
         self._assigned = assigned
+        self.recommender.learner.share = max(len(assigned), 1) / self.layout.partitions
         for lane in self.lanes:
             if lane.number in assigned:
                 lane.begin(epoch)

@@ -79,6 +79,8 @@ class Team:
     def __init__(self, settings: Settings, sharing: Sharing, put: Put) -> None:
         self._sharing = sharing
         self._members = [_Member(settings, number, put) for number in range(sharing.workers)]
+        for member in self._members:
+            member.recommender.learner.share = 1 / sharing.workers
         self._messages: deque[_Message] = deque()
         gc.collect()
         gc.freeze()  # as a worker does: no collection need look at what libraries brought

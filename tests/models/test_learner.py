@@ -37,6 +37,18 @@ def test_learning_improves_the_ranks() -> None:
     assert learner.loss is not None
 
 
+@pytest.mark.parametrize(("share", "times"), [(1.0, 1), (0.5, 2), (1 / 3, 3), (0.01, 3)])
+def test_who_has_a_part_of_the_stream_replays_more_of_it(share: float, times: int) -> None:
+    """The steps on replayed events are as many more as there are fewer events, but three times at most."""
+    learner = Learner()
+    learner.share = share
+    feed(learner, 640, _random())
+    before = int(learner.snapshot()["descents"][0])
+    feed(learner, 160, _random())
+    descents = int(learner.snapshot()["descents"][0]) - before
+    assert descents == 160 // EVENTS_PER_STEP * (1 + times * FULL.replays)
+
+
 def test_each_sixteen_are_ranked_by_the_weights_of_before_them() -> None:
     """The weights stand still between steps: every rank is that of the scores of before its step."""
     learner, random = Learner(), _random()
