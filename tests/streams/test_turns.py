@@ -4,6 +4,8 @@ import asyncio
 import math
 import random
 
+from aiokafka.structs import ConsumerRecord
+
 from streams.merging import WAIT_SECONDS
 from streams.pacing import TURN_RECORDS
 from streams.turns import LEAST_RECORDS, PATIENCE_SECONDS, Turns
@@ -90,31 +92,31 @@ async def test_a_partition_that_is_behind_waits_for_an_older_one() -> None:
     bench.thread.shutdown()
 
 
+async def _short_of_purchases(*records: ConsumerRecord) -> Bench:
+    """Return a bench whose lane has records in its backlog, and lag of purchases that are not here."""
+    bench = Bench()
+    bench.lane.begin(1)
+    assert await bench.lane._turn() == 0
+    bench.source.lags[PURCHASES] = 5
+    for each in (*records, *(record(offset, time_ms=offset + 5) for offset in range(300))):
+        bench.lane.offer(chunk([each]))
+    return bench
+
+
 async def test_a_lane_that_waits_for_its_turn_lets_others_work() -> None:
     """Waiting for a turn takes time off the loop, also for who was waiting for one of its topics before."""
-    bench = Bench()
-    lane, turns = bench.lane, bench.lane._pacing._turns
-    lane.begin(1)
-    assert await lane._turn() == 0
-    bench.source.lags[PURCHASES] = 5
-    lane.offer(chunk([record(0, topic=PURCHASES, time_ms=1)]))
-    lane.offer(chunk([record(offset, time_ms=offset + 5) for offset in range(300)]))
-    assert await lane._turn() == 0  # applies the purchase, and misses the next
-    turns.ask(99, 0, 0.0, _nobody)
+    bench = await _short_of_purchases(record(0, topic=PURCHASES, time_ms=1))
+    assert await bench.lane._turn() == 0  # applies the purchase, and misses the next
+    bench.lane._pacing._turns.ask(99, 0, 0.0, _nobody)
     await asyncio.sleep(1.5 * WAIT_SECONDS)
-    assert await lane._turn() == 0  # commits
-    assert (await lane._turn() or 0) > 0
+    assert await bench.lane._turn() == 0  # commits
+    assert (await bench.lane._turn() or 0) > 0
     bench.thread.shutdown()
 
 
 async def test_a_turn_is_given_back_by_who_cannot_use_it() -> None:
     """A lane that has to wait for one of its topics lets the others go on meanwhile."""
-    bench = Bench()
-    lane, turns = bench.lane, bench.lane._pacing._turns
-    lane.begin(1)
-    assert await lane._turn() == 0
-    bench.source.lags[PURCHASES] = 5
-    lane.offer(chunk([record(offset, time_ms=offset + 5) for offset in range(300)]))
-    assert 0 < (await lane._turn() or 0) <= WAIT_SECONDS
-    assert turns.ask(99, 10_000, 0.0, _nobody) == math.inf
+    bench = await _short_of_purchases()
+    assert 0 < (await bench.lane._turn() or 0) <= WAIT_SECONDS
+    assert bench.lane._pacing._turns.ask(99, 10_000, 0.0, _nobody) == math.inf
     bench.thread.shutdown()
