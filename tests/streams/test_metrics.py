@@ -25,7 +25,7 @@ def test_prequential_sums_become_counters() -> None:
     """However often they are told, the counters stand where the sums stand."""
     metrics, sums = Metrics(), Prequential()
     for rank in (1, 11, None, 3):
-        sums.add(rank)
+        sums.add([rank])
         metrics.count_prequential("all", {"freshet": sums})
         metrics.count_prequential("all", {"freshet": sums})
     labels = (("scorer", "freshet"), ("variant", "all"))
