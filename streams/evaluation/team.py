@@ -1,6 +1,5 @@
 """One recommender, or several that share the users and follow each other's examples, in one process."""
 
-import gc
 import time
 from array import array
 from collections import deque
@@ -18,6 +17,7 @@ from streams.evaluation.catalogue import Listing
 from streams.evaluation.outcome import UNRANKED, UNSCORED
 from streams.events import Interaction
 from streams.examples import Examples, ExamplesRecorder, decode_examples
+from streams.garbage import collect_seldom
 from streams.learned import digests
 from streams.recommender import SCORER, Recommender, Record, Step
 from streams.settings import Settings
@@ -83,8 +83,7 @@ class Team:
         for member in self._members:
             member.recommender.learner.share = 1 / sharing.workers
         self._messages: deque[_Message] = deque()
-        gc.collect()
-        gc.freeze()  # as a worker does: no collection need look at what libraries brought
+        collect_seldom()  # as a worker does
 
     @property
     def step_cpu_seconds(self) -> float:
