@@ -23,6 +23,7 @@ class Found(NamedTuple):
     """What a search found, in arrays of its own, to be handed to another thread."""
 
     groups: Rows  # int32[n], the newcomers
+    vectors: Floats  # float32[n, D], theirs
     changed: Rows  # int32[C], they and those whose lists they entered
     neighbours: Rows  # int32[C, NEAREST]
     similarities: Floats  # float32[C, NEAREST]
@@ -61,7 +62,8 @@ class NeighbourSearch:
             self._enter(groups[part], torch.from_numpy(np.ascontiguousarray(vectors[part], np.float32)))
         changed = np.flatnonzero(self._marks).astype(np.int32)
         self._marks[changed] = 0
-        return Found(groups.copy(), changed, self._neighbours[changed], self._similarities[changed])
+        lists = (self._neighbours[changed], self._similarities[changed])
+        return Found(groups.copy(), vectors.copy(), changed, *lists)
 
     def vectors(self, groups: Rows) -> Floats:
         """Return float32[n, D], zeros for a group without a vector, or one that had to give way."""
