@@ -7,7 +7,7 @@ CHARACTERS = 400
 """The longest text that is encoded: more than an encoder's 64 tokens hold of most languages."""
 
 HASH_BYTES = 16
-_SHOUTED = 0.5  # of a text's cased letters: above it, capitals say nothing
+_SHOUTED = 0.7  # of a text's cased letters: above it, capitals say nothing
 
 
 def text_of(title: str, text: str = "", categories: Iterable[str] = (), brand: str = "") -> str:

@@ -32,10 +32,10 @@ def admitted(count: int) -> TextNeighbours:
     return texts
 
 
-@pytest.mark.parametrize("portion", [1, 7, 300, 6000])
+@pytest.mark.parametrize("portion", [1, 7, 300, 3000])
 def test_lists_equal_brute_force_however_vectors_arrive(portion: int) -> None:
     """Every list has the largest cosines there are, both of older and of newer groups, in their order."""
-    count = 6000 if portion == 6000 else 600
+    count = 3000 if portion == 3000 else 600
     vectors = unit_vectors(count, seed=portion)
     order = np.random.default_rng(5).permutation(count).astype(np.int32)
     texts, search = admitted(count), NeighbourSearch(DIMENSIONS)
