@@ -7,19 +7,18 @@ CHARACTERS = 400
 """The longest text that is encoded: more than an encoder's 64 tokens hold of most languages."""
 
 HASH_BYTES = 16
-_SHOUTED = 0.7  # of a text's cased letters: above it, capitals say nothing
+_SHOUTED = 0.7  # of a part's cased letters: above it, capitals say nothing
 
 
 def text_of(title: str, text: str = "", categories: Iterable[str] = (), brand: str = "") -> str:
     """Return "title. categories. text", at most CHARACTERS long; "" for an item that says nothing.
 
     Without a title the brand stands for it. Otherwise it is left out: as two brands of the same thing have
-    one text, they are one text group, and an item that nobody touched has neighbours of every brand. A text
-    that is mostly capitals is lower-cased: it says the same as in a quieter catalogue.
+    one text, they are one text group, and an item that nobody touched has neighbours of every brand. A
+    part that is mostly capitals is lower-cased: it says the same as in a quieter catalogue.
     """
-    parts = (title or brand, ", ".join(part for part in map(_tidy, categories) if part), text)
-    joined = ". ".join(part for part in map(_tidy, parts) if part)[:CHARACTERS].rstrip()
-    return joined.lower() if _is_shouted(joined) else joined
+    parts = (title or brand, ", ".join(filter(None, map(_tidy, categories))), text)
+    return ". ".join(filter(None, map(_tidy, parts)))[:CHARACTERS].rstrip()
 
 
 def text_hash(text: str) -> bytes:
@@ -28,10 +27,11 @@ def text_hash(text: str) -> bytes:
 
 
 def _tidy(part: str) -> str:
-    """Return a part with single blanks; only as much of it is looked at as can matter."""
-    return " ".join(part[: 4 * CHARACTERS].split())
+    """Return a part with single blanks and not in capitals; only as much is looked at as can matter."""
+    tidy = " ".join(part[: 4 * CHARACTERS].split())
+    return tidy.lower() if _is_shouted(tidy) else tidy
 
 
-def _is_shouted(text: str) -> bool:
-    upper = sum(letter.isupper() for letter in text)
-    return upper > _SHOUTED * (upper + sum(letter.islower() for letter in text))
+def _is_shouted(part: str) -> bool:
+    upper = sum(map(str.isupper, part))
+    return upper > _SHOUTED * (upper + sum(map(str.islower, part)))

@@ -66,13 +66,19 @@ class NeighbourSearch:
         return Found(groups.copy(), vectors.copy(), changed, *lists)
 
     def vectors(self, groups: Rows) -> Floats:
-        """Return float32[n, D], zeros for a group without a vector, or one that had to give way."""
-        out = np.zeros((len(groups), self.dimensions), np.float32)
-        for number, group in enumerate(groups.tolist()):
-            place = group % self._most
-            if place < len(self._group_at) and self._group_at[place] == group:
-                out[number] = self._tiles[place // TILE][place % TILE].float().numpy()
-        return out
+        """Return float32[n, D], zeros for a group without a vector, or one that had to give way.
+
+        Any thread may ask: a vector is written before its group is known, and changes no more.
+        """
+        group_at = self._group_at
+        vectors: Floats = np.zeros((len(groups), self.dimensions), np.float32)
+        places = groups % self._most
+        kept = places < len(group_at)
+        kept[kept] = group_at[places[kept]] == groups[kept]
+        for tile in np.unique(places[kept] // TILE).tolist():
+            here = kept & (places // TILE == tile)
+            vectors[here] = self._tiles[tile].numpy()[places[here] % TILE]
+        return vectors
 
     def _enter(self, groups: Rows, vectors: torch.Tensor) -> None:
         """Compare at most BATCH newcomers, float32[b, D], and keep them."""

@@ -12,6 +12,8 @@ import struct
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
+from shutil import copyfileobj
+from typing import IO
 from zlib import crc32
 
 import numpy as np
@@ -25,6 +27,7 @@ VERSION = 1
 SUFFIX = ".vectors"
 _HEADER = struct.Struct("<8sII16s")
 _CHECKSUM = struct.Struct("<I")
+MOST = 500_000
 _LABEL_CHARACTERS = 60
 
 log = logging.getLogger(__name__)
@@ -35,8 +38,8 @@ class VectorStore:
 
     What was put is the operating system's at once, so a killed process loses nothing; the disk is only
     waited for at `close`. Whatever a power failure tears is recognised by its checksum or its length, and is
-    encoded again. In memory are the hashes. Several processes may append to one file; each sees what it found
-    and put.
+    encoded again. In memory are the hashes; a file that is opened with more than MOST vectors loses its older
+    half. Several processes may append to one file; each sees what it found and put.
     """
 
     def __init__(self, directory: Path, encoder_name: str, dimensions: int) -> None:
@@ -48,7 +51,8 @@ class VectorStore:
         self.dimensions = dimensions
         self._header = _HEADER.pack(MAGIC, VERSION, dimensions, identity)
         self._record_bytes = HASH_BYTES + _CHECKSUM.size + 2 * dimensions
-        self._descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        self._prepare()
+        self._descriptor = os.open(self.file, os.O_RDWR | os.O_APPEND)
         self._offsets: dict[bytes, int] = {}
         self._read()
 
@@ -91,23 +95,40 @@ class VectorStore:
         os.fsync(self._descriptor)
         os.close(self._descriptor)
 
+    def _prepare(self) -> None:
+        """See to a file with the right header and not too many records."""
+        if not self.file.exists():
+            self._begin()
+        with self.file.open("rb") as old:
+            is_ours = old.read(len(self._header)) == self._header
+            records = (os.fstat(old.fileno()).st_size - len(self._header)) // self._record_bytes
+            if not is_ours:
+                log.warning("%s is not of this version and encoder: it is begun anew", self.file)
+                self._begin()
+            elif records > MOST:
+                log.info("%s: the older half of its %d vectors is dropped", self.file, records)
+                old.seek(len(self._header) + records // 2 * self._record_bytes)
+                self._begin(old)
+
+    def _begin(self, records: IO[bytes] | None = None) -> None:
+        """Put a file with a header and these records in the place of the old one, whole or not at all."""
+        temporary = self.file.with_name(f"{self.file.name}.{os.getpid()}.part")
+        with temporary.open("wb") as new:
+            new.write(self._header)
+            if records is not None:
+                copyfileobj(records, new)
+        temporary.replace(self.file)
+
     def _read(self) -> None:
         """Learn which texts are there; cut off what was half written."""
-        size = os.fstat(self._descriptor).st_size
-        if size and os.pread(self._descriptor, len(self._header), 0) != self._header:
-            log.warning("%s is not of this version and encoder: it is begun anew", self.file)
-            size = 0
-        if not size:
-            os.ftruncate(self._descriptor, 0)
-            os.write(self._descriptor, self._header)
-            return
-        torn = (size - len(self._header)) % self._record_bytes
+        size, start = os.fstat(self._descriptor).st_size, len(self._header)
+        torn = (size - start) % self._record_bytes
         if torn:
             log.warning("%s: %d bytes that were half written are cut off", self.file, torn)
             os.ftruncate(self._descriptor, size - torn)
         with self.file.open("rb") as records:
-            records.seek(len(self._header))
-            for offset in range(len(self._header), size - torn, self._record_bytes):
+            records.seek(start)
+            for offset in range(start, size - torn, self._record_bytes):
                 self._offsets[records.read(self._record_bytes)[:HASH_BYTES]] = offset
 
 

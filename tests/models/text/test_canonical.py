@@ -20,8 +20,9 @@ def test_brands_of_one_thing_share_its_text() -> None:
 
 
 def test_shouted_texts_are_lower_cased() -> None:
-    """What is mostly capitals is the text that it is in lower case; a few capitals stay."""
+    """A part that is mostly capitals is what it is in lower case; a few capitals stay."""
     assert text_of("APPLE SAUCE", categories=["GROCERY"]) == "apple sauce. grocery"
+    assert text_of("Milk", categories=["DAIRY"]) == "Milk. dairy"
     assert text_of("The IBM PC jr") == "The IBM PC jr"
     assert text_of("東京 2020") == "東京 2020"
 
@@ -35,6 +36,6 @@ def test_an_item_that_says_nothing_has_no_text() -> None:
 def test_texts_are_bounded_and_have_a_hash(title: str, text: str, categories: list[str], brand: str) -> None:
     """Whatever an item says, lone surrogates included, its text is of bounded length and can be hashed."""
     said = text_of(title, text, categories, brand)
-    assert len(said) <= 2 * CHARACTERS  # lower-casing makes a few letters two
+    assert len(said) <= CHARACTERS
     assert len(text_hash(said)) == HASH_BYTES
     assert said == text_of(title, text, categories, brand)

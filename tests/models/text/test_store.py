@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.text import VectorStore, text_hash
+from models.text import store as store_module
 
 DIMENSIONS = 6
 HASHES = [text_hash(f"text {number}") for number in range(40)]
@@ -91,6 +92,21 @@ def test_a_file_of_another_version_is_begun_anew(tmp_path: Path, header: bytes) 
     assert len(store) == 0
     store.put(HASHES, vectors_of(len(HASHES)))
     assert opened(tmp_path).get(HASHES)[1].all()
+
+
+def test_a_file_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file with more than the most vectors keeps its newer half when it is opened again."""
+    file = filled(tmp_path)
+    before = file.stat().st_size
+    monkeypatch.setattr(store_module, "MOST", 40)
+    assert opened(tmp_path).get(HASHES)[1].all()
+    monkeypatch.setattr(store_module, "MOST", 39)
+    store = opened(tmp_path)
+    found, known = store.get(HASHES)
+    assert known.tolist() == [False] * 20 + [True] * 20
+    assert np.array_equal(found[20:], vectors_of(40)[20:])
+    assert file.stat().st_size < before
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_two_processes_may_share_a_file(tmp_path: Path) -> None:
