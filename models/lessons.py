@@ -15,6 +15,8 @@ from models.baselines import rank_baselines
 from models.candidates import Limits, Scratch
 from models.catalog import Catalog, FingerprintArray, Items, RowArray
 from models.compiled import compiled, inlined
+from models.content.layout import ContentTables
+from models.content.values import count_content
 from models.counts.counting import count_event
 from models.counts.layout import Tables
 from models.exclusion import Banned
@@ -151,6 +153,7 @@ def _history(lessons: Lessons, number: int) -> History:
 @compiled
 def teach(
     tables: Tables,
+    content: ContentTables,
     scratch: Scratch,
     banned: Banned,
     catalog: Items,
@@ -180,6 +183,7 @@ def teach(
                 rank_baselines(tables, banned, items, history, row, lessons.ranks[event])
                 ask(
                     tables,
+                    content,
                     scratch,
                     banned,
                     items,
@@ -202,4 +206,7 @@ def teach(
             history = _history(lessons, lessons.past_numbers[event, 1])
             past = history.rows, history.actions, history.times_ms
             row, time_ms = lessons.rows[event], lessons.times_ms[event]
-            count_event(tables, *past, row, lessons.actions[event], time_ms, lessons.is_late[event])
+            action, is_late = lessons.actions[event], lessons.is_late[event]
+            count_event(tables, *past, row, action, time_ms, is_late)
+            if content.used[0] > 0:
+                count_content(content, tables, history, row, action, time_ms, is_late)
