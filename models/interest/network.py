@@ -1,0 +1,98 @@
+"""From a history to the interest at the moment of use, and from there to the scores of items.
+
+v_u(t) is what attention and decayed means see of the history; it is projected to the moment of use,
+v_u(t + tau) = v_u(t) + delta(v_u(t), tau); the score of an item is v_u(t + tau) v_i' + b_i. Beside that,
+each candidate meets every event by itself, as in DIN (Zhou et al. 2018, arXiv:1706.06978), and what the user
+had before asks for itself by an item's own response to the time since.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding
+
+from models.interest.parameters import DECAYS, Weights
+from models.interest.settings import InterestSettings
+
+_NOWHERE = -1e4
+"""Added to the logit of an event that is not there: its share is exactly 0."""
+
+
+class Events(NamedTuple):
+    """Moments as tensors; `places` are those of the events' items among the items of the batch."""
+
+    places: Tensor  # int64[B, N]
+    is_there: Tensor  # float32[B, N]: 1 where there is an event
+    kinds: Tensor  # int64[B, N]
+    kinds_now: Tensor  # int64[B, N]
+    gaps: Tensor  # int64[B]
+
+
+class Network:
+    """The forward pass: a function of the weights and of the items' vectors, and of nothing else."""
+
+    def __init__(self, settings: InterestSettings, device: torch.device) -> None:
+        self._settings = settings
+        steps = torch.arange(settings.history, device=device)  # [N]
+        decays = torch.tensor(DECAYS, device=device)[:, None]  # [3, 1]
+        self._decays = decays**steps * (1 - decays)  # [3, N]
+
+    def users(self, weights: Weights, items: Tensor, events: Events) -> tuple[Tensor, Tensor]:
+        """Return interest at the moment of use [B, D] and the events [B, N, D], of items [U, D]."""
+        there = events.is_there[..., None]  # [B, N, 1]
+        happened = (embedding(events.places, items) + embedding(events.kinds, weights.kinds)) * there
+        means = torch.matmul(self._decays, happened)  # [3, N] @ [B, N, D] -> [B, 3, D]
+        seen = (
+            self._attend(weights, happened, means, events) if self._settings.uses_attention else means[:, 2]
+        )
+        joined = torch.cat([means.flatten(1), seen], 1) @ weights.join  # [B, 4 D] -> [B, D]
+        both = torch.cat([joined, seen], 1)  # [B, 2 D]
+        interest = joined + torch.relu(both @ weights.inner) @ weights.outer + weights.start
+        return self._project(weights, interest, events.gaps), happened
+
+    def _attend(self, weights: Weights, happened: Tensor, means: Tensor, events: Events) -> Tensor:
+        """Return what the newest event and the mean of late see [B, D] of the events [B, N, D]."""
+        b, n, d = happened.shape
+        heads = self._settings.heads
+        placed = happened + weights.places  # [B, N, D]
+        asks = (placed[:, 0] + means[:, 1]) @ weights.query  # [B, D]
+        keys = (placed @ weights.key).view(b, n, heads, d // heads)
+        logits = (keys * asks.view(b, 1, heads, d // heads)).sum(3) * (d // heads) ** -0.5  # [B, N, H]
+        shares = (logits + (events.is_there[..., None] - 1) * -_NOWHERE).softmax(1)
+        values = (happened @ weights.value).view(b, n, heads, d // heads)
+        seen: Tensor = (shares[..., None] * values).sum(1).flatten(1)  # [B, N, H, D / H] -> [B, D]
+        return seen
+
+    def _project(self, weights: Weights, interest: Tensor, gaps: Tensor) -> Tensor:
+        """Return interest [B, D] as it will be after elapsed times [B]: v + delta(v, tau)."""
+        if not self._settings.uses_projection:
+            return interest
+        inner = interest @ weights.drift_inner + embedding(gaps, weights.drift_gaps)  # [B, 2 D]
+        return interest + torch.relu(inner) @ weights.drift_outer + embedding(gaps, weights.shift)
+
+    def scores(
+        self, weights: Weights, items: Tensor, biases: Tensor, events: Events, candidates: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return scores [B, K] of candidates, places [B, K] in items [U, D], and interest [B, D]."""
+        interest, happened = self.users(weights, items, events)
+        vectors = embedding(candidates, items)  # [B, K, D]
+        scores = torch.bmm(vectors, interest[..., None])[..., 0]  # [B, K, D] @ [B, D, 1] -> [B, K]
+        scores = scores + embedding(candidates, biases[:, None])[..., 0]
+        if self._settings.uses_pairs:
+            scores = scores + self._meet(weights, vectors, happened, events, candidates)
+        return scores, interest
+
+    def _meet(
+        self, weights: Weights, vectors: Tensor, happened: Tensor, events: Events, candidates: Tensor
+    ) -> Tensor:
+        """Return what candidates [B, K, D] gain [B, K] by each of the events [B, N, D] alone."""
+        kinds = events.kinds_now if self._settings.uses_projection else events.kinds
+        keys = happened @ weights.pair_event + embedding(kinds, weights.pair_kinds)  # [B, N, P]
+        logits = torch.bmm(vectors @ weights.pair_item, keys.transpose(1, 2))  # [B, K, N]
+        logits = logits + embedding(kinds, weights.pair_bias[:, None]).transpose(1, 2)  # + [B, 1, N]
+        alike = torch.bmm(torch.sigmoid(logits), events.is_there[..., None])[..., 0]  # [B, K]
+        is_same = (candidates[..., None] == events.places[:, None]) & (events.is_there[:, None] > 0)
+        responses = torch.bmm(vectors, embedding(kinds, weights.again).transpose(1, 2))  # [B, K, N]
+        responses = responses + embedding(kinds, weights.again_bias[:, None]).transpose(1, 2)
+        return weights.pair_weight * alike + (responses * is_same).sum(2)
