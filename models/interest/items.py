@@ -82,7 +82,7 @@ class ItemEncoder:
         if not self._settings.uses_ids:
             return
         for row in targets.tolist():
-            self._counts[row] = min(self._counts[row] + 1, _MANY)
+            self._counts[row] = min(int(self._counts[row]) + 1, _MANY)
             if not self._slots[row] and self._counts[row] >= min(self._settings.admit_after, _MANY):
                 self._take_slot(row)
         self._sweep()

@@ -44,7 +44,7 @@ class InterestModel:
         self._device = torch.device(device)
         self._seed = seed
         self._shapes = shapes(settings)
-        self._flat = initial(self._shapes, seed).to(self._device).requires_grad_()
+        self._flat = initial(settings, seed).to(self._device).requires_grad_()
         self._optimizer = OPTIMIZERS[settings.optimizer]
         self._remembered = tuple(torch.zeros_like(self._flat) for _ in range(self._optimizer.remembered))
         self._network = Network(settings, self._device)
@@ -187,6 +187,9 @@ class InterestModel:
     def _descend(self, learned: Learned, random: np.random.Generator) -> None:
         """Take a step down the gradient of the loss over events and their negatives."""
         settings = self.settings
+        if settings.dropout:
+            left_out = random.random(learned.rows.shape) < settings.dropout
+            learned = learned._replace(rows=np.where(left_out, np.int32(-1), learned.rows))
         own, is_own = loss.draw_own(learned, settings.kept_negatives, random)
         drawn = self._memory.recent_targets(settings.shared_negatives, random)
         shared = np.concatenate([learned.targets, drawn]) if settings.shared_negatives else drawn

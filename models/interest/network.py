@@ -30,7 +30,11 @@ class Events(NamedTuple):
 
 
 class Network:
-    """The forward pass: a function of the weights and of the items' vectors, and of nothing else."""
+    """The forward pass: a function of the weights and of the items' vectors, and of nothing else.
+
+    Written for few and large operations, as each costs some microseconds whatever it does: what would be
+    projected for every event is projected for what meets it instead, and tables of one index are one table.
+    """
 
     def __init__(self, settings: InterestSettings, device: torch.device) -> None:
         self._settings = settings
@@ -43,33 +47,31 @@ class Network:
         there = events.is_there[..., None]  # [B, N, 1]
         happened = (embedding(events.places, items) + embedding(events.kinds, weights.kinds)) * there
         means = torch.matmul(self._decays, happened)  # [3, N] @ [B, N, D] -> [B, 3, D]
-        seen = (
-            self._attend(weights, happened, means, events) if self._settings.uses_attention else means[:, 2]
-        )
-        joined = torch.cat([means.flatten(1), seen], 1) @ weights.join  # [B, 4 D] -> [B, D]
-        both = torch.cat([joined, seen], 1)  # [B, 2 D]
-        interest = joined + torch.relu(both @ weights.inner) @ weights.outer + weights.start
+        if self._settings.uses_attention:
+            means = torch.cat([means, self._attend(weights, happened, means, events)], 1)  # [B, 3 + H, D]
+            seen, join, inner = means.flatten(1), weights.join, weights.inner
+        else:
+            seen = means.flatten(1)  # [B, 3 D]
+            join, inner = weights.join[: seen.shape[1]], weights.inner[: seen.shape[1]]
+        interest = torch.addmm(weights.start, seen, join)  # [B, (3 + H) D] @ [(3 + H) D, D] -> [B, D]
+        interest = torch.addmm(interest, torch.relu(seen @ inner), weights.outer)
         return self._project(weights, interest, events.gaps), happened
 
     def _attend(self, weights: Weights, happened: Tensor, means: Tensor, events: Events) -> Tensor:
-        """Return what the newest event and the mean of late see [B, D] of the events [B, N, D]."""
+        """Return what the newest event and the mean of late see [B, H, D] of the events [B, N, D]."""
         b, n, d = happened.shape
-        heads = self._settings.heads
-        placed = happened + weights.places  # [B, N, D]
-        asks = (placed[:, 0] + means[:, 1]) @ weights.query  # [B, D]
-        keys = (placed @ weights.key).view(b, n, heads, d // heads)
-        logits = (keys * asks.view(b, 1, heads, d // heads)).sum(3) * (d // heads) ** -0.5  # [B, N, H]
-        shares = (logits + (events.is_there[..., None] - 1) * -_NOWHERE).softmax(1)
-        values = (happened @ weights.value).view(b, n, heads, d // heads)
-        seen: Tensor = (shares[..., None] * values).sum(1).flatten(1)  # [B, N, H, D / H] -> [B, D]
-        return seen
+        asks = ((happened[:, 0] + means[:, 1]) @ weights.asks).view(b, -1, d)  # [B, H D] -> [B, H, D]
+        logits = torch.bmm(asks, happened.transpose(1, 2)) + weights.places  # [B, H, N] + [H, N]
+        shares = (logits + (events.is_there[:, None] - 1) * -_NOWHERE).softmax(2)
+        return torch.bmm(shares, happened)  # [B, H, N] @ [B, N, D] -> [B, H, D]
 
     def _project(self, weights: Weights, interest: Tensor, gaps: Tensor) -> Tensor:
         """Return interest [B, D] as it will be after elapsed times [B]: v + delta(v, tau)."""
         if not self._settings.uses_projection:
             return interest
-        inner = interest @ weights.drift_inner + embedding(gaps, weights.drift_gaps)  # [B, 2 D]
-        return interest + torch.relu(inner) @ weights.drift_outer + embedding(gaps, weights.shift)
+        elapsed, d = embedding(gaps, weights.gaps), self._settings.dimensions  # [B, 3 D]
+        inner = torch.relu(torch.addmm(elapsed[:, d:], interest, weights.drift_inner))  # [B, 2 D]
+        return torch.addmm(interest + elapsed[:, :d], inner, weights.drift_outer)
 
     def scores(
         self, weights: Weights, items: Tensor, biases: Tensor, events: Events, candidates: Tensor
@@ -87,12 +89,12 @@ class Network:
         self, weights: Weights, vectors: Tensor, happened: Tensor, events: Events, candidates: Tensor
     ) -> Tensor:
         """Return what candidates [B, K, D] gain [B, K] by each of the events [B, N, D] alone."""
+        d, p = self._settings.dimensions, self._settings.pair_dimensions
         kinds = events.kinds_now if self._settings.uses_projection else events.kinds
-        keys = happened @ weights.pair_event + embedding(kinds, weights.pair_kinds)  # [B, N, P]
+        table = embedding(kinds, weights.pair_kinds)  # [B, N, P + D + 2]
+        keys = happened @ weights.pair_event + table[..., :p]  # [B, N, P]
         logits = torch.bmm(vectors @ weights.pair_item, keys.transpose(1, 2))  # [B, K, N]
-        logits = logits + embedding(kinds, weights.pair_bias[:, None]).transpose(1, 2)  # + [B, 1, N]
-        alike = torch.bmm(torch.sigmoid(logits), events.is_there[..., None])[..., 0]  # [B, K]
-        is_same = (candidates[..., None] == events.places[:, None]) & (events.is_there[:, None] > 0)
-        responses = torch.bmm(vectors, embedding(kinds, weights.again).transpose(1, 2))  # [B, K, N]
-        responses = responses + embedding(kinds, weights.again_bias[:, None]).transpose(1, 2)
-        return weights.pair_weight * alike + (responses * is_same).sum(2)
+        alike = torch.sigmoid(logits + table[:, None, :, p + d]) * weights.pair_weight  # [B, K, N]
+        is_same = candidates[..., None] == events.places[:, None]  # [B, K, N]
+        again = torch.bmm(vectors, table[..., p : p + d].transpose(1, 2)) + table[:, None, :, p + d + 1]
+        return torch.bmm(alike + again * is_same, events.is_there[..., None])[..., 0]  # [B, K]

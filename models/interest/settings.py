@@ -17,7 +17,7 @@ class InterestSettings:
     # What it looks at.
     dimensions: int = 32  # of an item's and a user's vector
     history: int = 32  # the user's newest events
-    heads: int = 2  # of the attention, which share the dimensions
+    heads: int = 2  # of the attention
     pair_dimensions: int = 16  # in which a candidate meets every event of the history
     text_dimensions: int = 0  # of the vectors of texts that items are described by; 0: none
 
@@ -37,6 +37,8 @@ class InterestSettings:
     rate: RateName = "constant"  # how the learning rates follow a drift
     l2: float = 0.0  # decay of weights and used vectors, a share of the learning rate
     longest_gradient: float = 10.0
+    dropout: float = 0.0  # share of the history's events that a learning step does not see
+    caution: float = 0.0
 
     # Which items have a vector of their own.
     admit_after: int = 3  # events of an item before its own vector
@@ -50,10 +52,9 @@ class InterestSettings:
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""
-        if self.dimensions % self.heads:
-            raise ValueError(f"dimensions ({self.dimensions}) must be a multiple of heads ({self.heads})")
-        if min(self.dimensions, self.history, self.pair_dimensions, self.kept_negatives) < 1:
-            raise ValueError("dimensions, history, pair_dimensions and kept_negatives must be at least 1")
+        sizes = (self.dimensions, self.heads, self.history, self.pair_dimensions, self.kept_negatives)
+        if min(sizes) < 1:
+            raise ValueError("dimensions, heads, history, pair_dimensions, kept_negatives must be at least 1")
         if min(self.replayed, self.shared_negatives, self.admit_after) < 0:
             raise ValueError("replayed, shared_negatives and admit_after must not be negative")
         if self.memory < self.recent or self.recent < 1:

@@ -231,7 +231,7 @@ def test_texts_and_relations_tell_items_apart_that_have_no_vector_of_their_own()
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"heads": 3}, {"history": 0}, {"replayed": -1}, {"recent": 30_000}, {"admit_after": -1}]
+    "wrong", [{"heads": 0}, {"history": 0}, {"replayed": -1}, {"recent": 30_000}, {"admit_after": -1}]
 )
 def test_settings_that_cannot_work_are_refused(wrong: dict[str, int]) -> None:
     """Sizes that do not fit together are refused with the rule."""

@@ -107,3 +107,14 @@ def test_rows_that_nothing_was_heard_of_can_be_asked_about() -> None:
     logits = model.logits(each.sequences, asked)
     assert np.array_equal(logits[:, 0], logits[:, 1])
     assert all(np.array_equal(array, before[name]) for name, array in model.snapshot().items())
+
+
+def test_an_item_of_many_events_keeps_its_vector() -> None:
+    """However often an item is taken, it stays where it is."""
+    encoder = ItemEncoder(SMALL, _CPU, seed=0)
+    encoder.reserve(10)
+    encoder.admit(np.full(3, 4, np.int32))
+    slot, values = encoder.slot(4), _values(encoder, 4)
+    encoder.admit(np.full(600, 4, np.int32))
+    assert encoder.slot(4) == slot
+    assert _values(encoder, 4) == values
