@@ -22,6 +22,7 @@ from models.effort import EFFORTS
 from state.memory import MemoryStore
 from state.overlay import Overlay
 from streams.examples import ExamplesRecorder
+from streams.garbage import collect_seldom
 from streams.logs import read_log
 from streams.recommender import Recommender, Record
 from streams.settings import Settings
@@ -63,8 +64,7 @@ def measure(settings: Settings, records: Sequence[Record], chunk: int) -> tuple[
     """Return the CPU microseconds of an event and of a list."""
     recommender, store = Recommender(settings), MemoryStore()
     overlay, seconds = Overlay(store), 0.0
-    gc.collect()
-    gc.freeze()
+    collect_seldom()  # as a worker does
     for start in range(0, len(records), chunk):
         recorder = ExamplesRecorder(settings.group, "benchmark", 0)
         begun = time.process_time()

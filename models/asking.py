@@ -1,9 +1,13 @@
 """What could be next, just now: one query from candidates to those that the second stage looks at."""
 
 from models.arrays import Doubles
-from models.candidates import Limits, Scratch, begin, gather, place_of
+from models.candidates import Limits, Scratch, begin, gather_leaders, gather_neighbours, place_of
 from models.catalog import Items
 from models.compiled import compiled
+from models.content.describing import describe_content
+from models.content.gathering import gather_content
+from models.content.layout import ContentTables
+from models.content.values import rank_values
 from models.counts.layout import Tables
 from models.exclusion import Banned, ban
 from models.features import describe, describe_moment
@@ -15,6 +19,7 @@ from models.waiting import Slots
 @compiled
 def ask(
     tables: Tables,
+    content: ContentTables,
     scratch: Scratch,
     banned: Banned,
     items: Items,
@@ -33,8 +38,14 @@ def ask(
     begin(scratch)
     if items.has_exclusions:
         ban(banned, history.excluded)
-    gather(tables, scratch, banned, items, history, now_ms, limits)
+    gather_leaders(tables, scratch, banned, items, history, limits)
+    if content.used[0] > 0:
+        rank_values(content, banned, items, history, now_ms, target, weight)
+        gather_content(content, scratch, banned, items, history, limits.kinds, limits.candidates)
+    gather_neighbours(tables, scratch, banned, items, history, now_ms, limits)
     describe(tables, scratch, history, now_ms)
+    if content.used[0] > 0:
+        describe_content(content, tables, items, scratch, history)
     describe_moment(tables, history, now_ms, slots.contexts[slot])
     score(scratch, scoring)
     goal = place_of(scratch, target) if target >= 0 else -1

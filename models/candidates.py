@@ -65,6 +65,7 @@ class Limits(NamedTuple):
     candidates: int
     leaders: int
     kept: int
+    kinds: int = 0  # the likeliest values of each kind whose items are candidates
 
 
 class Scratch(NamedTuple):
@@ -84,15 +85,15 @@ STATE_QUERY, STATE_SIZE, STATE_OWN = 0, 1, 2
 _LAST_QUERY = 0x7FFFFFFF  # marks are int32
 
 
-def empty_scratch(rows: int) -> Scratch:
-    """Return room for queries over this many items."""
+def empty_scratch(rows: int, columns: int = F, most: int = MOST) -> Scratch:
+    """Return room for queries over this many items, with at most so many candidates."""
     return Scratch(
         marks=np.zeros((rows, 4), np.int32),
-        rows=np.zeros(MOST, np.int32),
-        sums=np.zeros((MOST, SUMS), np.float32),
-        features=np.zeros((F, MOST + _PADDING), np.float32),
-        scores=np.zeros(MOST, np.float32),
-        spare=np.zeros(MOST, np.float32),
+        rows=np.zeros(most, np.int32),
+        sums=np.zeros((most, SUMS), np.float32),
+        features=np.zeros((columns, most + _PADDING), np.float32),
+        scores=np.zeros(most, np.float32),
+        spare=np.zeros(most, np.float32),
         bins=np.zeros(BINS, np.int32),
         state=np.zeros(3, np.int64),
     )
@@ -142,7 +143,18 @@ def admit(scratch: Scratch, banned: Banned, items: Items, row: int, most: int) -
 
 
 @compiled
-def gather(
+def gather_leaders(
+    tables: Tables, scratch: Scratch, banned: Banned, items: Items, history: History, limits: Limits
+) -> None:
+    """Gather the candidates that come first where there is room for few: the user's own, and the leaders."""
+    _gather_own(scratch, banned, items, history, limits.candidates)
+    for half_life in range(len(HALF_LIVES)):
+        for place in range(min(tables.clock[LEADERS + half_life], limits.leaders)):
+            admit(scratch, banned, items, tables.leaders[half_life, place], limits.candidates)
+
+
+@compiled
+def gather_neighbours(
     tables: Tables,
     scratch: Scratch,
     banned: Banned,
@@ -151,11 +163,7 @@ def gather(
     now_ms: int,
     limits: Limits,
 ) -> None:
-    """Gather the candidates of a history, in the order in which they matter if there is room for few."""
-    _gather_own(scratch, banned, items, history, limits.candidates)
-    for half_life in range(len(HALF_LIVES)):
-        for place in range(min(tables.clock[LEADERS + half_life], limits.leaders)):
-            admit(scratch, banned, items, tables.leaders[half_life, place], limits.candidates)
+    """Gather the neighbours of a history, and add up what they have to do with it."""
     rows = history.rows
     for position in range(min(len(rows), limits.history)):
         place = len(rows) - 1 - position

@@ -55,6 +55,28 @@ FEATURES = (
 )
 F = len(FEATURES)
 ROOTS = 18
+CO_OCCURRENCE, RECENT = 0, 12  # "co-occurrence", "popularity 300"
+KINDS = 3
+"""Attributes of items, or pairs of them, whose values are counted and ranked."""
+NEAR = 20
+"""Texts that are known to be near to a text."""
+
+# What the catalogue adds; 0 where it says nothing. Of each kind: the chance that its value comes next; and
+# that times the item's share of it, of items that occurred, and of others. All are 1 + log(chance) / 14.
+OF_A_KIND = (Feature("kind"), Feature("share of kind", 2.0), Feature("cold share of kind", 4.0))
+CONTENT_FEATURES = (
+    *(Feature(f"{each.name} {kind}", each.initial_weight) for kind in range(KINDS) for each in OF_A_KIND),
+    Feature("never occurred"),
+    Feature("text like the history"),  # .85^p similarity, as a root of its share of the largest
+    Feature("text like what goes with the history"),  # co-occurrence of what reads alike
+    Feature("text like what is popular"),
+)
+
+
+def features_of(has_content: bool) -> tuple[Feature, ...]:
+    """Return the columns of a model that knows a catalogue, or of one that does not."""
+    return (*FEATURES, *CONTENT_FEATURES) if has_content else FEATURES
+
 
 CONTEXT = (
     "length",

@@ -8,6 +8,7 @@ from models.history import History
 from models.learner import Learner, compile_kernels
 from models.lessons import Lesson, Past, in_columns
 from models.ranking import Ranker
+from models.text import NeighbourSearch
 
 _ITEMS = 40
 _EVENTS = 300
@@ -30,6 +31,7 @@ def main() -> None:
     counts.count(_history(rows, 0, 0), rows[0], _EVENTS * 60_000)
     query = ranker.query(_history(rows, _EVENTS, _EVENTS * 60_000), _EVENTS * 60_000)
     ranker.top(query, 10, learner.scores)
+    NeighbourSearch(2).add(np.arange(2, dtype=np.int32), np.eye(2, dtype=np.float32))
 
 
 def _past(catalog: Catalog, rows: list[int], event: int, time_ms: int) -> Past:

@@ -18,6 +18,7 @@ class Effort:
     history: int  # newest interactions of a user whose neighbours are looked up
     candidates: int  # generated for one list, at most
     leaders: int  # candidates from each popularity half-life, at most
+    kinds: int  # of the likeliest values of each kind items are candidates, at most
     kept: int  # candidates that go on from the linear ranker to the mixer
     replays: int  # replay steps a learner step
     batch: int  # replayed events a replay step
@@ -30,6 +31,7 @@ FULL = Effort(
     history=20,
     candidates=1_200,
     leaders=100,
+    kinds=6,
     kept=64,
     replays=4,
     batch=16,
@@ -41,6 +43,7 @@ HALF = Effort(
     history=20,
     candidates=600,
     leaders=60,
+    kinds=4,
     kept=64,
     replays=2,
     batch=16,
@@ -52,6 +55,7 @@ LOW = Effort(
     history=10,
     candidates=300,
     leaders=30,
+    kinds=2,
     kept=32,
     replays=1,
     batch=16,

@@ -5,7 +5,7 @@ import numpy as np
 from models.actions import CLICK, PURCHASE
 from models.arrays import Floats, Rows
 from models.candidates import DIFFERENCE, STATE_OWN, STATE_SIZE, Scratch, place_of
-from models.columns import ROOTS
+from models.columns import ROOTS, F
 from models.compiled import compiled
 from models.counts.layout import (
     BOUGHT,
@@ -32,7 +32,7 @@ from models.history import History
 _POPULARITY = DIFFERENCE
 _AT_GAP = _POPULARITY + len(HALF_LIVES)
 _AT_LENGTH = _AT_GAP + 1
-_AGE, _IDLE, _REPEATED, _BOUGHT, _DIFFERENCE = range(ROOTS, ROOTS + 5)
+AGE, IDLE, _REPEATED, _BOUGHT, _DIFFERENCE = range(ROOTS, ROOTS + 5)
 OWN = ROOTS + 5
 """The first of the columns that are 0 for whatever the user never had."""
 _RECENCY, _OWN_COUNT, _DECAYED, _ELAPSED, _TRANSITION, _HOUR, _LASTING = range(OWN, OWN + 7)
@@ -57,10 +57,10 @@ def describe(tables: Tables, scratch: Scratch, history: History, now_ms: int) ->
     size = scratch.state[STATE_SIZE]
     _describe_items(tables, scratch, history, now_ms)
     features = scratch.features
-    log1p_into(features[_AGE], size, np.float32(0.1))
-    log1p_into(features[_IDLE], size, np.float32(0.1))
+    log1p_into(features[AGE], size, np.float32(0.1))
+    log1p_into(features[IDLE], size, np.float32(0.1))
     for column in range(ROOTS):
-        _take_roots(features[column], size)
+        take_roots(features[column], size)
     if scratch.state[STATE_OWN] > 0:
         _describe_own(scratch, history, now_ms)
         _describe_actions(tables, scratch, history)
@@ -92,8 +92,8 @@ def _describe_items(tables: Tables, scratch: Scratch, history: History, now_ms: 
         slow = scale(tables, _SLOW, last)
         features[_AT_GAP, place] = values[row, BY_GAP + gap] * slow
         features[_AT_LENGTH, place] = values[row, by_length] * slow
-        features[_AGE, place] = np.float32(now - facts[row, FIRST])
-        features[_IDLE, place] = np.float32(now - last)
+        features[AGE, place] = np.float32(now - facts[row, FIRST])
+        features[IDLE, place] = np.float32(now - last)
         features[_REPEATED, place] = values[row, REPEATED] / (count + np.float32(3.0))
         if usual > 0:
             bought = (values[row, BOUGHT] + _PRIOR * usual) / (count + _PRIOR)
@@ -105,7 +105,7 @@ def _describe_items(tables: Tables, scratch: Scratch, history: History, now_ms: 
 
 
 @compiled
-def _take_roots(column: Floats, size: int) -> None:
+def take_roots(column: Floats, size: int) -> None:
     """Replace float32[:size] by the roots of the values as shares of the largest."""
     most = largest(column, size) if size > 0 else np.float32(0.0)
     if most > 0:
@@ -118,7 +118,7 @@ def _take_roots(column: Floats, size: int) -> None:
 def _describe_own(scratch: Scratch, history: History, now_ms: int) -> None:
     """Write what each of the user's own items was to them; the others have zeros."""
     features, rows = scratch.features, history.rows
-    for column in range(OWN, len(features)):
+    for column in range(OWN, F):
         features[column, : scratch.state[STATE_SIZE]] = np.float32(0.0)
     length = len(rows)
     hour = now_ms // _HOUR_MS

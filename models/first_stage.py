@@ -8,7 +8,8 @@ import numpy as np
 
 from models.arrays import Doubles, Floats, Rows
 from models.candidates import BINS, STATE_OWN, STATE_SIZE, Scratch
-from models.compiled import compiled
+from models.columns import F
+from models.compiled import compiled, inlined
 from models.fast_math import largest
 from models.features import OWN
 
@@ -20,10 +21,10 @@ _BINS_A_POINT = np.float32((BINS - 1) / _RANGE)
 _ONE = np.float32(1.0)
 
 
-@compiled
-def used_columns(scratch: Scratch) -> int:
-    """Return how many of the columns can differ from 0: all, or those before the user's own."""
-    return len(scratch.features) if scratch.state[STATE_OWN] > 0 else OWN
+@inlined
+def is_used(scratch: Scratch, column: int) -> bool:
+    """Return whether a column can differ from 0: those of what the user had need a past."""
+    return bool(scratch.state[STATE_OWN] > 0 or column < OWN or column >= F)
 
 
 @compiled
@@ -31,7 +32,9 @@ def score(scratch: Scratch, weights: Doubles) -> None:
     """Write the score of every candidate, float32[C]."""
     size, scores, features = scratch.state[STATE_SIZE], scratch.scores, scratch.features
     scores[:size] = np.float32(0.0)
-    for column in range(used_columns(scratch)):
+    for column in range(len(features)):
+        if not is_used(scratch, column):
+            continue
         weight, values = np.float32(weights[column]), features[column]
         for place in range(size):
             scores[place] += weight * values[place]
@@ -67,7 +70,8 @@ def keep_best(scratch: Scratch, goal: int, kept: int, rows: Rows, features: Floa
     while worst > 0 and above + bins[worst] < kept:
         above += bins[worst]
         worst -= 1
-    left, columns, count, found = min(size, kept) - above, used_columns(scratch), 0, -1
+    left, count, found = min(size, kept) - above, 0, -1
+    columns = len(scratch.features) if scratch.state[STATE_OWN] > 0 else OWN
     for place in range(size):
         if numbers[place] < worst or (numbers[place] == worst and left <= 0):
             continue
@@ -79,6 +83,8 @@ def keep_best(scratch: Scratch, goal: int, kept: int, rows: Rows, features: Floa
             features[count, column] = scratch.features[column, place]
         for column in range(columns, features.shape[1]):
             features[count, column] = np.float32(0.0)
+        for column in range(max(columns, F), len(scratch.features)):
+            features[count, column] = scratch.features[column, place]
         count += 1
     return count, found
 
@@ -92,7 +98,9 @@ def learn(scratch: Scratch, goal: int, weight: float, weights: Doubles, squares:
         chances[place] = np.exp(scores[place] - best)
         total += chances[place]
     inverse = _ONE / total
-    for column in range(used_columns(scratch)):
+    for column in range(len(scratch.features)):
+        if not is_used(scratch, column):
+            continue
         expected, values = np.float32(0.0), scratch.features[column]
         for place in range(size):
             expected += chances[place] * values[place]

@@ -1,19 +1,20 @@
 """Online learning: every 16 events the mixer learns from them, and again from a few of those before."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.columns import FEATURES, KEPT, ROOTS, F, Q
+from models.columns import FEATURES, KEPT, ROOTS, Feature, Q
 from models.effort import EFFORTS, FULL, Effort
 from models.mixer.backends import Backend, CompiledBackend
 from models.mixer.layout import Floats, Layout
 from models.mixer.network import TorchBackend
 from models.mixer.replay import Memory, Minibatch, empty_minibatch
+from models.remapping import places_of, remap_learner
 from models.waiting import Waiting
 
 EVENTS_PER_STEP = 16
@@ -37,7 +38,12 @@ class Learner:
     """
 
     def __init__(
-        self, device: str = "auto", seed: int = 0, effort: Effort = FULL, backend: type[Backend] | None = None
+        self,
+        device: str = "auto",
+        seed: int = 0,
+        effort: Effort = FULL,
+        backend: type[Backend] | None = None,
+        features: Sequence[Feature] = FEATURES,
     ) -> None:
         """Score by the features' initial weights until it has learned.
 
@@ -46,25 +52,28 @@ class Learner:
         """
         # Waking a second thread costs more than all the arithmetic of a step.
         torch.set_num_threads(1)
-        layout = Layout(F, ROOTS, Q, HIDDEN)
-        initial = layout.initial(np.array([f.initial_weight for f in FEATURES], np.float32), seed)
-        chosen = backend or (CompiledBackend if device in ("auto", "cpu") else TorchBackend)
-        self._backend = chosen(layout, initial, "cpu" if device == "auto" else device)
-        self.device = self._backend.device
+        self._backend_type = backend or (CompiledBackend if device in ("auto", "cpu") else TorchBackend)
+        self._wanted_device = "cpu" if device == "auto" else device
+        self._seed = seed
         self.effort = effort
         self.share = 1.0  # of the stream's events that come to this learner
         self.steps = 0
         self.skipped = 0  # descents whose gradient was not finite
         self.loss: float | None = None  # moving mean over the kept, None before the first target
-        self.waiting = Waiting(EVENTS_PER_STEP)
         self.next_slot = 0
-        rows = max(each.sampled for each in EFFORTS.values())
-        batch = max(each.batch for each in EFFORTS.values())
-        self._memory = Memory(max(each.memory for each in EFFORTS.values()), rows, F, Q, seed)
-        self._own = empty_minibatch(EVENTS_PER_STEP, rows, F, Q)
-        self._again = empty_minibatch(batch, rows, F, Q)
         self._ranked = 0  # how many of the waiting have their rank
         self._ready: deque[tuple[Ticket, int | None]] = deque()
+        self._lay_out(features)
+
+    def use_columns(self, features: Sequence[Feature]) -> None:
+        """Go on over other columns, known by their names: of those that are new nothing is learned yet."""
+        if [each.name for each in features] == [each.name for each in self.features]:
+            return
+        theirs, was = self.snapshot(), self._layout
+        columns = places_of(features, self.features)
+        self._lay_out(features)
+        if self.steps > 0 or self.next_slot > 0:
+            self.restore(remap_learner(theirs, self.snapshot(), columns, was, self._layout))
 
     def observe(self, weight: float, ticket: Ticket, user: int = 0) -> None:
         """Take the event whose query and target were written into `waiting` at `next_slot`.
@@ -160,6 +169,22 @@ class Learner:
         self.steps, self.skipped, self.next_slot, self._ranked = (int(number) for number in arrays["steps"])
         self.loss = float(arrays["loss"][0]) if len(arrays["loss"]) else None
         self._ready.clear()
+
+    def _lay_out(self, features: Sequence[Feature]) -> None:
+        """Begin anew over these columns."""
+        self.features = tuple(features)
+        self._layout = Layout(len(features), ROOTS, Q, HIDDEN)
+        weights = np.array([feature.initial_weight for feature in features], np.float32)
+        initial = self._layout.initial(weights, self._seed)
+        self._backend = self._backend_type(self._layout, initial, self._wanted_device)
+        self.device = self._backend.device
+        self.waiting = Waiting(EVENTS_PER_STEP, len(features))
+        rows = max(each.sampled for each in EFFORTS.values())
+        batch = max(each.batch for each in EFFORTS.values())
+        newest = max(each.memory for each in EFFORTS.values())
+        self._memory = Memory(newest, rows, len(features), Q, self._seed)
+        self._own = empty_minibatch(EVENTS_PER_STEP, rows, len(features), Q)
+        self._again = empty_minibatch(batch, rows, len(features), Q)
 
     def _step(self) -> None:
         """Rank those that have no rank yet; then descend on their log-loss, and on that of earlier ones."""

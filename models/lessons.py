@@ -15,6 +15,8 @@ from models.baselines import rank_baselines
 from models.candidates import Limits, Scratch
 from models.catalog import Catalog, FingerprintArray, Items, RowArray
 from models.compiled import compiled, inlined
+from models.content.layout import ContentTables
+from models.content.values import count_content
 from models.counts.counting import count_event
 from models.counts.layout import Tables
 from models.exclusion import Banned
@@ -72,19 +74,18 @@ class Lessons(NamedTuple):
 
 def in_columns(lessons: Sequence[Lesson], catalog: Catalog, first_ticket: int) -> Lessons:
     """Return lessons in columns, with tickets in a row; what was not `known` in time stays unknown."""
-    pasts: list[Past] = []
-    known: list[int] = []
-    numbers: list[tuple[int, int]] = []
-    places: dict[int, int] = {}  # a past that several lessons share is there once
-    for lesson in lessons:
-        for past in (lesson.asked, lesson.counted):
-            if places.setdefault(id(past), len(pasts)) == len(pasts):
-                pasts.append(past)
-                known.append(lesson.known)
-        numbers.append((places[id(lesson.asked)], places[id(lesson.counted)]))
-    rows, actions, times_ms, _, _, _, is_tested, is_late, weights, whose = zip(*lessons, strict=True)
+    rows, actions, times_ms, asked, counted, known, is_tested, is_late, weights, whose = zip(
+        *lessons, strict=True
+    )
+    # A past that several lessons share is there once.
+    pasts = {id(past): (past, then) for past, then in zip(asked + counted, known + known, strict=True)}
+    places = {identity: place for place, identity in enumerate(pasts)}
+    columns = [*zip(*(past for past, _ in pasts.values()), strict=True)]
+    keys, _, _, repeat_keys, _, _, excluded = columns
     ends = np.zeros((len(pasts) + 1, 3), np.int64)
-    ends[1:] = [(len(past.item_keys), len(past.repeat_keys), len(past.excluded)) for past in pasts]
+    for side, column in enumerate((keys, repeat_keys, excluded)):
+        ends[1:, side] = np.fromiter(map(len, column), np.int64, len(pasts))
+    most_excluded = int(ends[:, 2].max())
     ends = np.cumsum(ends, axis=0)
     return Lessons(
         rows=np.array(rows, np.int32),
@@ -95,17 +96,17 @@ def in_columns(lessons: Sequence[Lesson], catalog: Catalog, first_ticket: int) -
         weights=np.array(weights, np.float64),
         tickets=np.arange(first_ticket, first_ticket + len(lessons), dtype=np.int64),
         whose=np.array(whose, np.uint64),
-        past_numbers=np.array(numbers, np.int64),
+        past_numbers=np.column_stack([[places[id(past)] for past in each] for each in (asked, counted)]),
         ends=ends,
-        most_excluded=max(len(past.excluded) for past in pasts),
-        past=_joined(pasts, np.array(known, np.int32), ends, catalog),
+        most_excluded=most_excluded,
+        past=_joined(columns, np.array([then for _, then in pasts.values()], np.int32), ends, catalog),
         ranks=np.zeros((len(lessons), len(BASELINES)), np.int64),
     )
 
 
-def _joined(pasts: Sequence[Past], known: Rows, ends: Times, catalog: Catalog) -> History:
-    """Return all the histories, one behind the other."""
-    keys, actions, times_ms, repeat_keys, repeat_counts, repeat_times_ms, excluded = zip(*pasts, strict=True)
+def _joined(columns: Sequence[Sequence[Column]], known: Rows, ends: Times, catalog: Catalog) -> History:
+    """Return all the histories, one behind the other; each of the columns of a Past has a part of each."""
+    keys, actions, times_ms, repeat_keys, repeat_counts, repeat_times_ms, excluded = columns
     rows = catalog.rows(_column(keys, np.uint64))
     repeat_rows = catalog.rows(_column(repeat_keys, np.uint64))
     _hide_unknown(rows, repeat_rows, known, ends)
@@ -152,6 +153,7 @@ def _history(lessons: Lessons, number: int) -> History:
 @compiled
 def teach(
     tables: Tables,
+    content: ContentTables,
     scratch: Scratch,
     banned: Banned,
     catalog: Items,
@@ -181,6 +183,7 @@ def teach(
                 rank_baselines(tables, banned, items, history, row, lessons.ranks[event])
                 ask(
                     tables,
+                    content,
                     scratch,
                     banned,
                     items,
@@ -203,4 +206,7 @@ def teach(
             history = _history(lessons, lessons.past_numbers[event, 1])
             past = history.rows, history.actions, history.times_ms
             row, time_ms = lessons.rows[event], lessons.times_ms[event]
-            count_event(tables, *past, row, lessons.actions[event], time_ms, lessons.is_late[event])
+            action, is_late = lessons.actions[event], lessons.is_late[event]
+            count_event(tables, *past, row, action, time_ms, is_late)
+            if content.used[0] > 0:
+                count_content(content, tables, history, row, action, time_ms, is_late)

@@ -1,6 +1,6 @@
 """Asks the counters for candidates and their features, ranks them, and says why."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from models.asking import ask
 from models.candidates import STATE_SIZE, Limits, Scratch, empty_scratch
 from models.catalog import Catalog, RowArray
-from models.columns import FEATURES, KEPT
+from models.columns import FEATURES, KEPT, Feature, features_of
+from models.content import Content
 from models.counts import Counts
 from models.effort import FULL
 from models.exclusion import Banned, empty_banned
@@ -18,6 +19,7 @@ from models.first_stage import FIRST_SQUARES
 from models.history import History
 from models.lessons import Lessons, teach
 from models.reasons import FeatureArray, Scores, explain
+from models.remapping import places_of, remap_ranker
 from models.waiting import Waiting
 
 __all__ = ["History", "Query", "Ranker", "Scored"]
@@ -54,13 +56,22 @@ class Ranker:
     def __init__(self, catalog: Catalog, counts: Counts) -> None:
         self._catalog = catalog
         self._counts = counts
-        self._scratch: Scratch = empty_scratch(_FIRST_ROWS)
+        self._content = Content(kinds=0)
         self._banned: Banned = empty_banned(_FIRST_EXCLUSIONS)
-        self._asked = Waiting(1)
         self.effort = FULL
-        self.weights = np.array([feature.initial_weight for feature in FEATURES], np.float64)
-        self.squares = np.full(len(FEATURES), FIRST_SQUARES)
         self._mean_weight = np.zeros(1)  # 0: no event was weighed
+        self._lay_out(FEATURES)
+
+    def use_content(self, content: Content) -> None:
+        """Ask also what the catalogue says, from now on."""
+        self._content = content
+        self.use_columns(features_of(has_content=True))
+
+    def use_columns(self, features: Sequence[Feature]) -> None:
+        """Go on over other columns, known by their names: those that are new have their initial weight."""
+        theirs, columns = self.snapshot(), places_of(features, self.features)
+        self._lay_out(features)
+        self.restore(remap_ranker(theirs, self.snapshot(), columns))
 
     def weigh(self, weight: float) -> float:
         """Return an event's weight as a share of the mean of late: only differences in weight count."""
@@ -77,8 +88,10 @@ class Ranker:
         """
         self._counts.reserve()
         self._reserve(len(self._counts.tables.facts), lessons.most_excluded)
+        content = self._content.tables
         teach(
             self._counts.tables,
+            content if at_once == 1 else content._replace(scoring=content.weights.copy()),
             self._scratch,
             self._banned,
             self._catalog.items(lessons.most_excluded > 0),
@@ -155,6 +168,14 @@ class Ranker:
         self.squares[:] = arrays["squares"]
         self._mean_weight[:] = arrays["mean_weight"]
 
+    def _lay_out(self, features: Sequence[Feature]) -> None:
+        """Begin anew over these columns."""
+        self.features = tuple(features)
+        self._scratch: Scratch = empty_scratch(_FIRST_ROWS, len(features))
+        self._asked = Waiting(1, len(features))
+        self.weights = np.array([feature.initial_weight for feature in features], np.float64)
+        self.squares = np.full(len(features), FIRST_SQUARES)
+
     def _ask(
         self, history: History, now_ms: int, waiting: Waiting, slot: int, target: int, weight: float
     ) -> None:
@@ -162,6 +183,7 @@ class Ranker:
         self._reserve(len(self._counts.tables.facts), len(history.excluded))
         ask(
             self._counts.tables,
+            self._content.tables,
             self._scratch,
             self._banned,
             self._catalog.items(len(history.excluded) > 0),
@@ -179,7 +201,7 @@ class Ranker:
 
     def _limits(self) -> Limits:
         effort = self.effort
-        return Limits(effort.history, effort.candidates, effort.leaders, min(effort.kept, KEPT))
+        return Limits(effort.history, effort.candidates, effort.leaders, min(effort.kept, KEPT), effort.kinds)
 
     def _others(self, rows: RowArray, count: int) -> RowArray:
         """Return the best candidates of the query just asked that are not among int32[n] rows."""
@@ -195,7 +217,8 @@ class Ranker:
 
     def _reserve(self, rows: int, exclusions: int) -> None:
         """Make room to work for as many items as are counted, and for as many exclusions."""
+        self._content.reserve(rows)
         if rows > len(self._scratch.marks):
-            self._scratch = empty_scratch(rows)
+            self._scratch = empty_scratch(rows, len(self.features))
         if 4 * exclusions > len(self._banned.table):
             self._banned = empty_banned(exclusions)

@@ -30,9 +30,9 @@ class Waiting:
     What lies behind a slot's size is left over from earlier events.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, features: int = F) -> None:
         self.slots = Slots(
-            features=np.zeros((slots, KEPT, F), np.float32),
+            features=np.zeros((slots, KEPT, features), np.float32),
             contexts=np.zeros((slots, Q), np.float32),
             rows=np.zeros((slots, KEPT), np.int32),
             sizes=np.zeros(slots, np.int32),

@@ -63,7 +63,7 @@ class Exclusions:
         if not self._count:
             return _NONE
         view = self._buffer[: self._count]
-        view.flags.writeable = False
+        view.setflags(write=False)
         return view
 
     def contains(self, item_key: int) -> bool:

@@ -205,9 +205,10 @@ class UserHistory:
         place = len(times_ms)
         while place and times_ms[place - 1] > time_ms:
             place -= 1
-        rank = (topic_index, offset, line)
-        while place and times_ms[place - 1] == time_ms and self._rank(place - 1) > rank:
-            place -= 1
+        if place and times_ms[place - 1] == time_ms:
+            rank = (topic_index, offset, line)
+            while place and times_ms[place - 1] == time_ms and self._rank(place - 1) > rank:
+                place -= 1
         return place
 
     def _rank(self, index: int) -> tuple[int, int, int]:

@@ -13,6 +13,7 @@ HALF_LIFE_EVENTS: Final = 50
 """After so many further events of the user, an interaction counts half."""
 
 _DECAY: Final = 0.5 ** (1 / HALF_LIFE_EVENTS)
+_DECAY_ARRAY: Final = np.array(_DECAY)  # shape (); to make one of a number costs more than to multiply
 
 
 def with_interaction(
@@ -34,7 +35,7 @@ def with_interaction(
     """
     keys, counts, times_ms = keys[:], counts[:], times_ms[:]
     view = np.frombuffer(counts)  # (repeats,)
-    view *= _DECAY
+    view *= _DECAY_ARRAY
     if item_key in keys:
         place = keys.index(item_key)
         counts[place] += weight

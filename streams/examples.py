@@ -118,10 +118,10 @@ class ExamplesRecorder:
 
 def _history(user: User, hash_: int) -> ExampleHistory:
     """Return the last LOOK_BACK events of a user."""
-    start = max(len(user.state) - LOOK_BACK, 0)
     state = user.state
+    start = max(len(state) - LOOK_BACK, 0)
     return ExampleHistory(
-        hash_, list(state.item_keys[start:]), list(state.actions[start:]), list(state.times_ms[start:])
+        hash_, state.item_keys[start:].tolist(), list(state.actions[start:]), state.times_ms[start:].tolist()
     )
 
 

@@ -1,6 +1,7 @@
 """What a worker makes of the examples log: it counts what others taught, and itself before a crash."""
 
 from models.catalog import Catalog
+from models.content import Content
 from models.counts import Counts
 from streams.examples import ANEW, Examples
 from streams.past import Past
@@ -8,7 +9,12 @@ from streams.teaching import Teaching
 
 
 def count_examples(
-    examples: Examples, catalog: Catalog, counts: Counts, teaching: Teaching, history_length: int
+    examples: Examples,
+    catalog: Catalog,
+    counts: Counts,
+    content: Content | None,
+    teaching: Teaching,
+    history_length: int,
 ) -> int:
     """Count what a transaction taught, each event once; return how many were counted.
 
@@ -27,6 +33,8 @@ def count_examples(
         else:
             history = pasts[event.user].history()
             counts.count(history, row, event.time_ms, event.is_late, event.action)
+            if content is not None:
+                content.count(counts.tables, history, row, event.action, event.time_ms, event.is_late)
             counted += 1
         if has_news:
             pasts[event.user].add(row, event.action, event.time_ms)

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.checkpoint import Arrays, Facts
-from models.columns import CONTEXT, FEATURES
+from models.columns import CONTEXT, FEATURES, ROOTS, Feature
 from streams.errors import ConfigurationError
 from streams.recommender import Recommender
 
-COLUMNS = [*(feature.name for feature in FEATURES), *CONTEXT]
+NAMES_OF_ROOTS = [Feature(feature.name) for feature in FEATURES[:ROOTS]]
 Parts = dict[str, Callable[[], Mapping[str, NDArray[Any]]]]
 
 
@@ -24,11 +24,14 @@ def snapshot(recommender: Recommender) -> tuple[Arrays, Facts]:
         "ranker": recommender.ranker.snapshot,
         "learner": recommender.learner.snapshot,
     }
+    if recommender.content is not None:
+        parts["content"] = recommender.content.snapshot
     arrays = {f"{part}.{name}": array for part, take in parts.items() for name, array in take().items()}
     arrays["durable_ids"] = np.frombuffer(bytes(recommender.durable_ids), np.uint8)
     facts = {
         "group": recommender.settings.group,
-        "columns": COLUMNS,
+        "columns": [feature.name for feature in recommender.learner.features],
+        "context": list(CONTEXT),
         "events": recommender.events,
         "model_version": recommender.model_version,
         "marks": [[topic, partition, at] for (topic, partition), at in recommender.marks.items()],
@@ -49,15 +52,23 @@ def restore(recommender: Recommender, arrays: Arrays, facts: Facts) -> None:
             f"the checkpoint is of group {facts['group']!r}, this worker of {recommender.settings.group!r}; "
             "its marks mean other records: `freshet reset`, or choose another data_directory"
         )
-    if facts.get("columns") != COLUMNS:
+    columns = [Feature(name) for name in facts["columns"]]
+    if facts.get("context") != list(CONTEXT) or columns[:ROOTS] != NAMES_OF_ROOTS:
         raise ConfigurationError(
             "the checkpoint was learned by another model than this version's; start anew with `freshet reset`"
         )
-    part = _parts(arrays)
+    part, ranker, learner = _parts(arrays), recommender.ranker, recommender.learner
     recommender.catalog.restore(part["catalog"])
     recommender.counts.restore(part["counts"])
-    recommender.ranker.restore(part["ranker"])
-    recommender.learner.restore(part["learner"])
+    ranker.use_columns(columns)
+    learner.use_columns(columns)
+    ranker.restore(part["ranker"])
+    learner.restore(part["learner"])
+    if "content" in part and recommender.settings.content:
+        recommender.open_content().restore(part["content"])
+    else:
+        ranker.use_columns(FEATURES)
+    learner.use_columns(ranker.features)
     recommender.durable_ids = bytearray(arrays["durable_ids"].tobytes())
     recommender.teaching.events = facts["events"]
     recommender.teaching.marks = {(topic, partition): at for topic, partition, at in facts["marks"]}

@@ -85,6 +85,12 @@ class Metrics:
         self.items_refused = counter(
             "items_refused", "Records of the items topic that are no items.", "reason"
         )
+        self.text_waiting = gauge("text_waiting", "Distinct texts of items that have no vector yet.")
+        self.texts_encoded = counter("texts_encoded", "Distinct texts that were encoded.")
+        self.texts_known = counter("texts_known", "Distinct texts whose vectors were on disk.")
+        self.text_seconds = histogram(
+            "text_seconds", "From a text's arrival to its vector and its neighbours.", SECONDS
+        )
         self.checkpoint_pause_seconds = histogram(
             "checkpoint_pause_seconds", "How long the stream stands still for a checkpoint.", STAGE_SECONDS
         )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from models.catalog import UNKNOWN, Catalog, KeyCollision
+from models.content import Content
 from models.counts import Counts
 from models.effort import EFFORTS, FULL, Effort, Pace
 from models.learner import Learner
@@ -16,6 +17,7 @@ from models.lessons import Lesson, Past
 from models.prequential import BASELINES, Prequential
 from models.ranking import Ranker
 from state.overlay import Overlay, User
+from streams.descriptions import description_of
 from streams.events import (
     ACTIONS,
     Interaction,
@@ -43,14 +45,16 @@ log = logging.getLogger(__name__)
 
 
 class _Event(NamedTuple):
-    """One interaction on its way: where in which record, its item, whether it was counted before."""
+    """One interaction on its way: where in which record, whose, its item, what it counts."""
 
     record: Record
     line: int
     interaction: Interaction
+    user: User
     row: int
     key: int
-    is_taught: bool
+    weight: float
+    is_taught: bool  # it was counted and learned from before
 
 
 class Recommender:
@@ -61,6 +65,7 @@ class Recommender:
         self.worker_id = worker_id
         self.catalog = Catalog()
         self.counts = Counts(self.catalog)
+        self.content: Content | None = None  # None until something is listed
         self.ranker = Ranker(self.catalog, self.counts)
         self.learner = Learner(device=settings.device, seed=settings.seed)
         self._pace = Pace()
@@ -112,7 +117,7 @@ class Recommender:
 
         `recorder` takes down what every event teaches, for the other workers.
         """
-        step, instant = Step(), list[tuple[_Event, User]]()
+        step, instant, settings = Step(), list[_Event](), self.settings
         overlay.load(line.user_id for record in records for line in record.interactions)
         self.teaching.open(is_told=recorder is not None)
         for record in records:
@@ -123,24 +128,27 @@ class Recommender:
                 continue
             is_taught = self.teaching.is_taught(record)
             if not is_taught:
-                self.teaching.begin(record, sum(not event.is_taught for event, _ in instant))
+                self.teaching.begin(record, sum(not event.is_taught for event in instant))
             for number, (row, line) in enumerate(zip(rows, record.interactions, strict=True)):
                 user = overlay.user(line.user_id)
                 if isinstance(line, Retraction):
                     self._apply_instant(instant, step, recorder)
                     instant = []
-                    retract(record, line, user, step, self.settings.exclude, recorder)
+                    retract(record, line, user, step, settings.exclude, recorder)
                     continue
-                event = _Event(record, number, line, row, self.catalog.key(row), is_taught)
-                if not self._are_tied(instant, event):
+                weight = settings.weight_of(line.action, record.topic)
+                event = _Event(record, number, line, user, row, self.catalog.key(row), weight, is_taught)
+                if instant and not self._are_tied(instant, event):
                     self._apply_instant(instant, step, recorder)
                     instant = []
                 if line.event_id is not None and user.state.has_event(
                     line.event_id, record.topic, record.offset
                 ):
                     pass_over(record, user, step)
+                elif settings.batch_ties:
+                    instant.append(event)
                 else:
-                    instant.append((event, user))
+                    self._apply_alone(event, step, recorder)
         self._apply_instant(instant, step, recorder)
         self.teaching.close()
         self._score_mixed(self.learner.scored())
@@ -166,7 +174,8 @@ class Recommender:
         for erased in examples.erased:
             self.forget(erased)
         counted = count_examples(
-            *(examples, self.catalog, self.counts, self.teaching, self.settings.history_length)
+            *(examples, self.catalog, self.counts, self.content, self.teaching),
+            history_length=self.settings.history_length,
         )
         return counted, counted if examples.worker_id == self.worker_id else 0
 
@@ -177,13 +186,32 @@ class Recommender:
         """
         self.learner.forget(whose)
 
-    def enlist(self, item: ItemListed) -> None:
-        """Take in what the catalogue says of an item."""
-        self.catalog.enlist(self.catalog.admit(item.item_id), item.title[:TITLE_CHARACTERS])
+    def enlist(self, item: ItemListed, is_candidate: bool = True) -> None:
+        """Take in what the catalogue says of an item.
+
+        `is_candidate`: it may be recommended before its first event, too.
+        """
+        row = self.catalog.admit(item.item_id)
+        self.catalog.enlist(row, item.title[:TITLE_CHARACTERS])
+        if self.settings.content:
+            self.open_content().enlist(
+                row, description_of(item), self.counts.has_occurred(row), is_candidate=is_candidate
+            )
+
+    def open_content(self) -> Content:
+        """Return what is known of the catalogue, which the model looks at from the first call on."""
+        if self.content is None:
+            self.content = Content()
+            self.ranker.use_content(self.content)
+            self.learner.use_columns(self.ranker.features)
+        return self.content
 
     def delist(self, item_id: str) -> None:
         """Recommend an item no longer: the catalogue removed it."""
-        self.catalog.remove(self.catalog.admit(item_id))
+        row = self.catalog.admit(item_id)
+        self.catalog.remove(row)
+        if self.content is not None:
+            self.content.remove(row)
 
     def learn_item_ids(self, ids: Iterable[tuple[int, str]]) -> None:
         """Take in item ids that are durable: the catalogue of other workers, or one's own of before."""
@@ -208,80 +236,95 @@ class Recommender:
             self.teaching.hand_over()
         return self.catalog.admit(line.item_id)
 
-    def _are_tied(self, instant: Sequence[tuple[_Event, User]], event: _Event) -> bool:
+    def _are_tied(self, instant: Sequence[_Event], event: _Event) -> bool:
         """Whether an event is to be scored before those of an instant are learned.
 
         What may be a repetition of one of them is not: it is recognised once that one is applied.
         """
-        if not (instant and self.settings.batch_ties):
-            return False
-        last, line = instant[-1][0].interaction, event.interaction
+        last, line = instant[-1].interaction, event.interaction
         return last.timestamp_ms == line.timestamp_ms and not (
             line.event_id is not None
             and any(
                 (other.interaction.user_id, other.interaction.event_id) == (line.user_id, line.event_id)
                 and other.record is not event.record
-                for other, _ in instant
+                for other in instant
             )
         )
 
     def _apply_instant(
-        self, instant: Sequence[tuple[_Event, User]], step: Step, recorder: ExamplesRecorder | None
+        self, instant: Sequence[_Event], step: Step, recorder: ExamplesRecorder | None
     ) -> None:
         """Apply the events in order; each is to be tested by what was there before any of them."""
-        pasts = {user.user_id: self._past(user) for _, user in instant}
-        before = [(pasts[user.user_id], self._is_tested(event, user)) for event, user in instant]
-        is_single, lessons = len(instant) == 1, []
-        for (event, user), (asked, is_tested) in zip(instant, before, strict=True):
-            counted = asked if is_single else self._past(user)._replace(excluded=NOTHING)
-            whose = self._record(event, user, recorder)
-            is_late = self._apply(event, user, step)
+        if len(instant) == 1:
+            self._apply_alone(instant[0], step, recorder)
+            return
+        pasts = {event.user.user_id: self._past(event.user) for event in instant}
+        before = [(pasts[event.user.user_id], self._is_tested(event)) for event in instant]
+        lessons = []
+        for event, (asked, is_tested) in zip(instant, before, strict=True):
+            counted = self._past(event.user)._replace(excluded=NOTHING)
+            lesson = self._apply(event, asked, counted, is_tested, step, recorder)
             if not event.is_taught:
-                interaction, record = event.interaction, event.record
-                lesson = Lesson(
-                    row=event.row,
-                    action=ACTION_CODES[interaction.action],
-                    time_ms=interaction.timestamp_ms,
-                    asked=asked,
-                    counted=counted,
-                    known=len(self.catalog),
-                    is_tested=is_tested,
-                    is_late=is_late,
-                    weight=self.settings.weight_of(interaction.action, record.topic),
-                    whose=whose,
-                )
-                lessons.append((record, lesson))
-        if is_single and lessons:
-            self.teaching.add(*lessons[0])
-        elif lessons:
+                lessons.append((event.record, lesson))
+        if lessons:
             self.teaching.add_instant(lessons)
 
-    def _is_tested(self, event: _Event, user: User) -> bool:
-        """Whether an event was to be predicted: it is a target, not late, and may be recommended."""
-        interaction = event.interaction
-        if event.is_taught or interaction.timestamp_ms < user.state.newest_time_ms:
-            return False
-        if self.settings.weight_of(interaction.action, event.record.topic) == 0:
-            return False
-        return self.settings.exclude == "nothing" or not user.exclusions.contains(event.key)
+    def _apply_alone(self, event: _Event, step: Step, recorder: ExamplesRecorder | None) -> None:
+        """Apply an event that is an instant of its own."""
+        past = self._past(event.user)
+        lesson = self._apply(event, past, past, self._is_tested(event), step, recorder)
+        if not event.is_taught:
+            self.teaching.add(event.record, lesson)
 
-    def _record(self, event: _Event, user: User, recorder: ExamplesRecorder | None) -> int:
-        """Take down what an event teaches; return the hash of its user, 0 where nobody is told of it.
+    def _is_tested(self, event: _Event) -> bool:
+        """Whether an event was to be predicted: it is a target, not late, and may be recommended."""
+        if event.is_taught or event.weight == 0:
+            return False
+        if event.interaction.timestamp_ms < event.user.state.newest_time_ms:
+            return False
+        return self.settings.exclude == "nothing" or not event.user.exclusions.contains(event.key)
+
+    def _apply(
+        self,
+        event: _Event,
+        asked: Past,
+        counted: Past,
+        is_tested: bool,
+        step: Step,
+        recorder: ExamplesRecorder | None,
+    ) -> Lesson:
+        """Apply an event that is to be tested by `asked`, and counted after `counted`; return its lesson."""
+        interaction = event.interaction
+        action, time_ms = ACTION_CODES[interaction.action], interaction.timestamp_ms
+        whose = 0 if recorder is None else self._record(event, action, recorder)
+        is_late = self._remember(event, action, step)
+        return Lesson(
+            row=event.row,
+            action=action,
+            time_ms=time_ms,
+            asked=asked,
+            counted=counted,
+            known=len(self.catalog),
+            is_tested=is_tested,
+            is_late=is_late,
+            weight=event.weight,
+            whose=whose,
+        )
+
+    def _record(self, event: _Event, action: int, recorder: ExamplesRecorder) -> int:
+        """Take down what an event teaches; return the hash of its user.
 
         Whose it is matters only where others are told of it: there its user may be erased.
         """
-        if recorder is None:
-            return 0
-        record, interaction = event.record, event.interaction
-        action = ACTION_CODES[interaction.action]
-        return recorder.add(user, record.topic, record.offset, event.key, action, interaction.timestamp_ms)
+        record, time_ms = event.record, event.interaction.timestamp_ms
+        return recorder.add(event.user, record.topic, record.offset, event.key, action, time_ms)
 
-    def _apply(self, event: _Event, user: User, step: Step) -> bool:
+    def _remember(self, event: _Event, action: int, step: Step) -> bool:
         """Put an event into its user's history; return whether it was late."""
-        record, interaction, topic = event.record, event.interaction, event.record.topic
+        record, interaction, user, topic = event.record, event.interaction, event.user, event.record.topic
         is_late = user.state.insert(
             item_key=event.key,
-            action_code=ACTION_CODES[interaction.action],
+            action_code=action,
             time_ms=interaction.timestamp_ms,
             topic=topic,
             offset=record.offset,

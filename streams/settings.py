@@ -75,6 +75,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     effort: Literal["auto", "full", "half", "low"] = "auto"
     batch_ties: bool = False
+    content: bool = True
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     topics: Topics = Topics()
     sources: dict[TopicName, Source] = msgspec.field(

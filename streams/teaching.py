@@ -82,7 +82,7 @@ class Teaching:
         self._lessons = [lesson for _, lesson in events]
         lessons = in_columns(self._lessons, self._catalog, self.events)
         size, tested = len(events), sum(lesson.is_tested for lesson in self._lessons)
-        waiting = Waiting(tested)
+        waiting = Waiting(tested, len(self._learner.features))
         self._teach(lessons, 0, size, size, waiting, 0)
         self._learner.test(waiting, tested)
         for slot in range(tested):

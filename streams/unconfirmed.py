@@ -6,7 +6,7 @@ meanwhile, or take the other one of a pair for the repetition. The examples log 
 record; what it contradicts is corrected here, so that all replicas count each event once.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 SourcePartition = tuple[str, int]  # topic, partition
@@ -18,11 +18,11 @@ class Unconfirmed:
     """The rows that were counted by record, for the records that the examples log has not covered yet."""
 
     def __init__(self) -> None:
-        self._counted: dict[SourcePartition, dict[int, list[int]]] = {}
+        self._counted: dict[SourcePartition, dict[int, list[int]]] = defaultdict(_nothing)
 
     def take(self, source: SourcePartition, offset: int) -> list[int]:
         """Return the list of rows to be filled with what is counted of a record."""
-        return self._counted.setdefault(source, {}).setdefault(offset, [])
+        return self._counted[source][offset]
 
     def settle(
         self, source: SourcePartition, end: int, told: Mapping[int, Sequence[int]]
@@ -51,6 +51,11 @@ class Unconfirmed:
 
     def restore(self, facts: Sequence[Fact]) -> None:
         """Become what the facts were of."""
-        self._counted = {}
+        self._counted.clear()
         for topic, partition, offset, rows in facts:
-            self._counted.setdefault((topic, partition), {})[offset] = list(rows)
+            self._counted[topic, partition][offset] = list(rows)
+
+
+def _nothing() -> dict[int, list[int]]:
+    """Return the rows by record of a source of which nothing was counted."""
+    return defaultdict(list)

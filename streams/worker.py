@@ -1,7 +1,6 @@
 """The worker: builds everything, and hands it to Faust. The only place where all rooms meet."""
 
 import asyncio
-import gc
 import logging
 import os
 import signal
@@ -13,6 +12,7 @@ import uvloop
 
 from streams import transport
 from streams.checkpointing import load_newest
+from streams.garbage import collect_seldom
 from streams.identity import announce, claim, forget_address
 from streams.replication import verify_positions
 from streams.runtime import FRAMEWORK, Runtime, servers_of
@@ -58,8 +58,7 @@ def _execute(settings: Settings, runtime: Runtime) -> int:
         redirect_stdouts=False,
         loop=asyncio.new_event_loop(),
     )
-    gc.collect()
-    gc.freeze()  # a million objects of libraries that stay: no collection need look at them
+    collect_seldom()
     worker.spinner = None  # it writes to the terminal of whoever started us
     worker.data_directory = Path(settings.data_directory)
     log.info("worker %s: http://%s:%d", runtime.identity.worker_id, settings.metrics_host, runtime.web.port)

@@ -49,6 +49,10 @@ class Counts:
         self.reserve()
         self.tables.facts[row, EVENTS] += more
 
+    def has_occurred(self, row: int) -> bool:
+        """Whether an item had any event."""
+        return row < len(self.tables.facts) and bool(self.tables.facts[row, EVENTS] > 0)
+
     def occurrences(self) -> NDArray[np.int64]:
         """Return int64[items], how many events each item had."""
         self.reserve()

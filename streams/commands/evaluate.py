@@ -13,7 +13,17 @@ from models.prequential import BASELINES
 from streams.commands.options import configured, json_option, print_json
 from streams.commands.progress import progress
 from streams.errors import ConfigurationError
-from streams.evaluation import SLICES, VALLEY, Sharing, Variant, check_plot, evaluate_log, plot_curves
+from streams.evaluation import (
+    SLICES,
+    VALLEY,
+    Listing,
+    Sharing,
+    Variant,
+    check_plot,
+    evaluate_log,
+    listing_of,
+    plot_curves,
+)
 from streams.events import ACTIONS, Interaction
 from streams.logs import read_items, read_log, read_relations
 from streams.settings import Settings
@@ -27,8 +37,8 @@ _TITLES = {"full": "whole log", "last15": "last 15 %", "last10": "last 10 %"}
     epilog="Example: freshet evaluate events.csv.gz --variant new --plot curves.png",
 )
 @click.argument("log", type=File)
-@click.option("--items", type=File, help="JSON lines of items: says how much of the log they list.")
-@click.option("--relations", type=File, help="CSV head,relation,tail: says how much of the log they touch.")
+@click.option("--items", type=File, help="JSON lines of items: what they say is known from the start.")
+@click.option("--relations", type=File, help="CSV head,relation,tail: what the items are related to.")
 @click.option(
     "--variant",
     type=click.Choice(["all", "new"]),
@@ -58,6 +68,20 @@ _TITLES = {"full": "whole log", "last15": "last 15 %", "last10": "last 10 %"}
     help="Events of the log by which --workers hear of each other late.",
 )
 @click.option("--plot", type=File, help="Draw NDCG@10 over the log beside the simple rules: FILE.png")
+@click.option(
+    "--candidates",
+    type=click.Choice(["seen", "catalog"]),
+    default="seen",
+    show_default=True,
+    help="catalog: every item of --items can be recommended, from the first event on.",
+)
+@click.option(
+    "--twins",
+    type=click.IntRange(0, 1000),
+    default=0,
+    show_default=True,
+    help="List so many items beside each that say the same and never occur.",
+)
 @click.option("--limit", type=click.IntRange(1), help="Only so many interactions, from the beginning.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="In place of the setting `seed`.")
 @json_option
@@ -75,6 +99,8 @@ def evaluate(
     plot: Path | None,
     limit: int | None,
     seed: int | None,
+    candidates: str,
+    twins: int,
     as_json: bool,
 ) -> None:
     """Take a LOG through the worker's own code: each event is predicted, scored, and only then learned.
@@ -85,15 +111,23 @@ def evaluate(
     settings = msgspec.structs.replace(settings, **{n: v for n, v in flags.items() if v is not None})
     if plot is not None:
         check_plot(plot)
-    known = {}
+    known: dict[str, set[str]] = {}
+    listing = Listing()
     if items is not None:
-        known["listed_share"] = {item.item_id for item in read_items(items)}
-    if relations is not None:
-        known["related_share"] = set(read_relations(relations))
+        triples = read_relations(relations) if relations is not None else {}
+        listing = listing_of(read_items(items), triples, candidates == "catalog", twins)
+        known["listed_share"] = {item.item_id for item in listing.items}
+        if relations is not None:
+            known["related_share"] = set(triples)
     coverage = _Coverage(read_log(log, limit), known)
     with progress("evaluating", limit) as done:
         evaluation = evaluate_log(
-            coverage, settings, variant, on_progress=done, sharing=Sharing(workers, late_events)
+            coverage,
+            settings,
+            variant,
+            on_progress=done,
+            sharing=Sharing(workers, late_events),
+            listing=listing,
         )
     if not evaluation.events:
         raise ConfigurationError(f"{log} has a header but no interactions; name a log that has some")

@@ -79,6 +79,16 @@ class Evaluation:
                 found[action] = {"scored": scored, "ndcg@10": ndcg}
         return found
 
+    def by_novelty(self) -> dict[str, dict[str, Any]]:
+        """Return of targets that had occurred ("warm") and others ("cold") how many, and ndcg@10 by part."""
+        found: dict[str, dict[str, Any]] = {}
+        for name, is_theirs in (("warm", self.was_seen), ("cold", ~self.was_seen)):
+            ranks = np.where(is_theirs, self.ranks[SCORER], UNSCORED)
+            parts = {part: ranks[int(share * self.events) :] for part, share in SLICES.items()}
+            ndcg = {part: metrics_of(cut)["ndcg@10"] for part, cut in parts.items()}
+            found[name] = {"scored": int((ranks != UNSCORED).sum()), "ndcg@10": ndcg}
+        return found
+
     def best_baseline(self, part: str) -> tuple[str, float]:
         """Return the baseline with the highest NDCG@10 in a part of the stream, and that NDCG@10."""
         scores = {name: self.metrics(name, part)["ndcg@10"] for name in BASELINES}
@@ -127,6 +137,7 @@ class Evaluation:
                 part: ours[part]["ndcg@10"] / score if score else None for part, (_, score) in best.items()
             },
             "by_action": self.by_action(),
+            "by_novelty": self.by_novelty(),
             "valleys": self.valleys(),
             **self.cost.report(self.events),
             **self.conditions,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 import numpy as np
 
+from streams.evaluation.catalogue import Listing
 from streams.evaluation.chunks import SeenItems, cut
 from streams.evaluation.outcome import Cost, Evaluation, Variant
 from streams.evaluation.team import RankTable, Sharing, Team
@@ -25,6 +26,7 @@ def evaluate_log(
     chunk: int = CHUNK,
     on_progress: Callable[[int], None] | None = None,
     sharing: Sharing = Sharing(),  # noqa: B008 - frozen
+    listing: Listing = Listing(),  # noqa: B008 - frozen
 ) -> Evaluation:
     """Score every interaction before it is learned; `chunk` changes how many go into a step, never a rank.
 
@@ -34,7 +36,7 @@ def evaluate_log(
     effort = "full" if settings.effort == "auto" else settings.effort
     settings = msgspec.structs.replace(settings, exclude=_EXCLUDE[variant], effort=effort)
     ranks, seen, actions, late = RankTable(), SeenItems(settings.batch_ties), bytearray(), 0
-    team = Team(settings, sharing, ranks.put)
+    team = Team(settings, sharing, listing, ranks.put)
     size = min(chunk, sharing.transaction_events or chunk)
     started, cpu_started = time.perf_counter(), time.process_time()
     for events in cut(interactions, size, settings.batch_ties):

@@ -1,6 +1,5 @@
 """One recommender, or several that share the users and follow each other's examples, in one process."""
 
-import gc
 import time
 from array import array
 from collections import deque
@@ -14,9 +13,11 @@ from numpy.typing import NDArray
 from models.prequential import BASELINES
 from state.memory import MemoryStore
 from state.overlay import Overlay
+from streams.evaluation.catalogue import Listing
 from streams.evaluation.outcome import UNRANKED, UNSCORED
 from streams.events import Interaction
 from streams.examples import Examples, ExamplesRecorder, decode_examples
+from streams.garbage import collect_seldom
 from streams.learned import digests
 from streams.recommender import SCORER, Recommender, Record, Step
 from streams.settings import Settings
@@ -76,14 +77,13 @@ class RankTable:
 class Team:
     """Takes chunks of a log: each event goes to the worker of its user, whose examples the others count."""
 
-    def __init__(self, settings: Settings, sharing: Sharing, put: Put) -> None:
+    def __init__(self, settings: Settings, sharing: Sharing, listing: Listing, put: Put) -> None:
         self._sharing = sharing
-        self._members = [_Member(settings, number, put) for number in range(sharing.workers)]
+        self._members = [_Member(settings, number, listing, put) for number in range(sharing.workers)]
         for member in self._members:
             member.recommender.learner.share = 1 / sharing.workers
         self._messages: deque[_Message] = deque()
-        gc.collect()
-        gc.freeze()  # as a worker does: no collection need look at what libraries brought
+        collect_seldom()  # as a worker does
 
     @property
     def step_cpu_seconds(self) -> float:
@@ -137,9 +137,11 @@ class Team:
 class _Member:
     """One worker: a recommender, its own users, and the numbers that its events have in the log."""
 
-    def __init__(self, settings: Settings, number: int, put: Put) -> None:
+    def __init__(self, settings: Settings, number: int, listing: Listing, put: Put) -> None:
         self.number = number
         self.recommender = Recommender(settings, f"worker-{number}")
+        for item in listing.items:
+            self.recommender.enlist(item, listing.is_open)
         self.step_cpu_seconds = 0.0
         self.step_events = 0
         self._store = MemoryStore()

@@ -1,0 +1,146 @@
+"""The public face of what the catalogue says: takes items in, chooses kinds, owns the arrays, copies them."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.arrays import Floats, Rows
+from models.columns import KINDS
+from models.content.attributes import AttributeTable
+from models.content.description import Description, attributes_of
+from models.content.growth import clear_kind, copied, from_copy, with_rows, with_texts, with_values
+from models.content.kinds import Kind, choose_kinds
+from models.content.layout import WARM, ContentTables, empty_content
+from models.content.shelving import list_item, shelve, take_off, unlist
+from models.content.values import count_content
+from models.counts.layout import Tables
+from models.history import History
+
+_FIRST_CHOICE = 64  # items listed before kinds are chosen
+_LATER = 8  # they are chosen again when so many times as many are listed
+_TEXT = 0  # the only kind of the shelves of texts
+
+
+class Content:
+    """What the catalogue says of every row: shelves of items by value, counters of values, texts.
+
+    Memory: about 250 bytes an item, 400 a value of a kind and 500 a text, and the values' neighbours.
+    """
+
+    def __init__(self, kinds: int = KINDS) -> None:
+        """`kinds` 0: nothing will ever be listed."""
+        self.tables: ContentTables = empty_content(kinds)
+        self.kinds: list[Kind] = []
+        self._numbers: list[dict[tuple[int, ...], int]] = []  # of each kind: codes -> number of the value
+        self._attributes = AttributeTable()
+        self._listed: set[int] = set()
+        self._next_choice = _FIRST_CHOICE
+
+    def enlist(self, row: int, item: Description, has_occurred: bool, is_candidate: bool = True) -> None:
+        """Take in what is said of a row; what was said of it before holds no longer.
+
+        `is_candidate`: though it never occurred, it may be recommended.
+        """
+        self.reserve(row + 1)
+        self._attributes.write(row, attributes_of(item))
+        self._listed.add(row)
+        for shelves in (self.tables.shelves, self.tables.texts):
+            if has_occurred and shelves.states[row] != WARM:
+                unlist(shelves, row)
+                shelves.states[row] = WARM
+        for number in range(len(self.kinds)):
+            self._shelve(number, row)
+        if is_candidate:
+            list_item(self.tables.shelves, row)
+            list_item(self.tables.texts, row)
+        if len(self._listed) >= self._next_choice:
+            self.choose_kinds()
+
+    def remove(self, row: int) -> None:
+        """Let a row be no candidate on account of what it is any more."""
+        self.reserve(row + 1)
+        self._listed.discard(row)
+        unlist(self.tables.shelves, row)
+        unlist(self.tables.texts, row)
+
+    def put_text(self, row: int, text: int) -> None:
+        """Say which text a row has, by its number; -1: none."""
+        self.reserve(row + 1)
+        self.tables = with_texts(self.tables, text + 1)
+        if self.tables.texts.values[_TEXT, row] != text:
+            take_off(self.tables.texts, _TEXT, row)
+            shelve(self.tables.texts, _TEXT, row, text)
+
+    def put_neighbours(self, texts: Rows, neighbours: Rows, similarities: Floats) -> None:
+        """Say which texts are nearest to each of int32[n]: int32[n, NEAR], -1 for none, float32[n, NEAR]."""
+        self.tables = with_texts(self.tables, int(texts.max(initial=-1)) + 1)
+        self.tables.near[texts] = neighbours
+        self.tables.nearness[texts] = similarities
+
+    def choose_kinds(self) -> None:
+        """Choose the kinds that say most of what is listed so far; those that stay keep what was counted."""
+        self._next_choice = _LATER * max(len(self._listed), _FIRST_CHOICE)
+        rows = np.array(sorted(self._listed), np.int64)
+        chosen = choose_kinds(
+            {name: self._attributes.codes(name, rows) for name in self._attributes.names}, KINDS
+        )
+        new = [kind for kind in chosen if kind not in self.kinds]
+        leaving = [number for number, kind in enumerate(self.kinds) if kind not in chosen]
+        for kind in new:
+            if len(self.kinds) < KINDS:
+                self.kinds.append(kind)
+                self._numbers.append({})
+                number = len(self.kinds) - 1
+            else:
+                number = leaving.pop(0)
+                self.kinds[number], self._numbers[number] = kind, {}
+            clear_kind(self.tables, number)
+            for row in rows.tolist():
+                self._shelve(number, row)
+        self.tables.used[0] = len(self.kinds)
+
+    def reserve(self, rows: int) -> None:
+        """Make room for so many items."""
+        self.tables = with_rows(self.tables, rows)
+
+    def count(
+        self, tables: Tables, history: History, row: int, action: int, time_ms: int, is_late: bool
+    ) -> None:
+        """Take in an event that was just counted in the items' tables."""
+        self.reserve(row + 1)
+        count_content(self.tables, tables, history, row, action, time_ms, is_late)
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Return a copy of everything that is known."""
+        words = {"kinds": self.kinds, "numbers": [list(numbers) for numbers in self._numbers]}
+        return {
+            **copied(self.tables),
+            **{f"attributes_{name}": array for name, array in self._attributes.snapshot().items()},
+            "kinds": np.frombuffer(json.dumps(words).encode(), np.uint8),
+            "listed": np.array(sorted(self._listed), np.int64),
+            "next_choice": np.array([self._next_choice]),
+        }
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Become what the snapshot was of. Raises ValueError for one of other sizes."""
+        self.tables = from_copy(arrays)
+        self._attributes.restore({name.removeprefix("attributes_"): array for name, array in arrays.items()})
+        words = json.loads(arrays["kinds"].tobytes())
+        self.kinds = [tuple(kind) for kind in words["kinds"]]
+        self._numbers = [
+            {tuple(codes): number for number, codes in enumerate(numbers)} for numbers in words["numbers"]
+        ]
+        self._listed = set(arrays["listed"].tolist())
+        self._next_choice = int(arrays["next_choice"][0])
+
+    def _shelve(self, kind: int, row: int) -> None:
+        """Put a row on the shelf of its value, where it is not on it."""
+        codes, numbers = self._attributes.together(self.kinds[kind], row), self._numbers[kind]
+        value = -1 if min(codes) < 0 else numbers.setdefault(codes, len(numbers))
+        self.tables = with_values(self.tables, value + 1)
+        if self.tables.shelves.values[kind, row] != value:
+            take_off(self.tables.shelves, kind, row)
+            shelve(self.tables.shelves, kind, row, value)

@@ -1,0 +1,166 @@
+"""The nearest texts of every text by cosine, exact, brought up to date as vectors arrive."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models.arrays import Floats, Rows
+from models.compiled import compiled
+
+NEAREST = 20
+NONE = -1
+TILE = 2048  # rows of older vectors that are multiplied at once
+BATCH = 256  # rows of newcomers that are multiplied at once
+MOST = 262_144
+_STRIDE = 64  # products that are looked at as one, first
+_MARKED = np.uint8(1)
+_NOBODY = np.float32(2.0)  # no cosine is above it
+
+
+class Found(NamedTuple):
+    """What a search found, in arrays of its own, to be handed to another thread."""
+
+    groups: Rows  # int32[n], the newcomers
+    vectors: Floats  # float32[n, D], theirs
+    changed: Rows  # int32[C], they and those whose lists they entered
+    neighbours: Rows  # int32[C, NEAREST]
+    similarities: Floats  # float32[C, NEAREST]
+
+
+class NeighbourSearch:
+    """Finds for every group its NEAREST others by cosine; belongs to one thread.
+
+    A newcomer is compared with all that are there, in blocked matrix products, and enters their lists as they
+    enter its own. Exact among the last MOST groups; those before them keep the lists that they have, and
+    enter no others. Vectors are kept as float16, 200 MB for 262,144 of 384 dimensions.
+    """
+
+    def __init__(self, dimensions: int, most: int = MOST) -> None:
+        self.dimensions = dimensions
+        self._most = most
+        self._tiles: list[torch.Tensor] = []  # float16[TILE, D] each, zeros where no vector is
+        self._occupied: list[int] = []  # vectors in each tile
+        self._group_at: Rows = np.full(0, NONE, np.int32)  # [places]
+        self._neighbours: Rows = np.full((0, NEAREST), NONE, np.int32)
+        self._similarities: Floats = np.zeros((0, NEAREST), np.float32)
+        self._marks = np.zeros(0, np.uint8)
+        self._older = torch.empty(TILE, dimensions)  # a tile as float32
+        self._products = torch.empty(BATCH * TILE)
+
+    def add(self, groups: Rows, vectors: Floats) -> Found:
+        """Compare newcomers, int32[n] groups with float32[n, D] unit vectors, with all and with each other.
+
+        Every group comes once. Zero vectors have no neighbours and are nobody's.
+        """
+        if vectors.shape != (len(groups), self.dimensions):
+            raise ValueError(f"vectors of shape {vectors.shape}, expected {(len(groups), self.dimensions)}")
+        self._make_room(int(groups.max(initial=NONE)) + 1)
+        for start in range(0, len(groups), BATCH):
+            part = slice(start, start + BATCH)
+            self._enter(groups[part], torch.from_numpy(np.ascontiguousarray(vectors[part], np.float32)))
+        changed = np.flatnonzero(self._marks).astype(np.int32)
+        self._marks[changed] = 0
+        lists = (self._neighbours[changed], self._similarities[changed])
+        return Found(groups.copy(), vectors.copy(), changed, *lists)
+
+    def vectors(self, groups: Rows) -> Floats:
+        """Return float32[n, D], zeros for a group without a vector, or one that had to give way.
+
+        Any thread may ask: a vector is written before its group is known, and changes no more.
+        """
+        group_at = self._group_at
+        vectors: Floats = np.zeros((len(groups), self.dimensions), np.float32)
+        places = groups % self._most
+        kept = places < len(group_at)
+        kept[kept] = group_at[places[kept]] == groups[kept]
+        for tile in np.unique(places[kept] // TILE).tolist():
+            here = kept & (places // TILE == tile)
+            vectors[here] = self._tiles[tile].numpy()[places[here] % TILE]
+        return vectors
+
+    def _enter(self, groups: Rows, vectors: torch.Tensor) -> None:
+        """Compare at most BATCH newcomers, float32[b, D], and keep them."""
+        self._marks[groups] = _MARKED
+        for number, tile in enumerate(self._tiles):
+            if self._occupied[number]:
+                self._older.copy_(tile)
+                start = number * TILE
+                self._merge(groups, vectors, self._group_at[start : start + TILE], self._older, False)
+        self._merge(groups, vectors, groups, vectors, True)
+        places = groups % self._most
+        for place, group, vector in zip(places.tolist(), groups.tolist(), vectors, strict=True):
+            self._tiles[place // TILE][place % TILE] = vector
+            self._occupied[place // TILE] += 1
+            self._group_at[place] = group
+
+    def _merge(
+        self, groups: Rows, vectors: torch.Tensor, others: Rows, older: torch.Tensor, is_same: bool
+    ) -> None:
+        """Let the groups of float32[b, D] and of float32[m, D] enter each other's lists."""
+        products = self._products[: len(vectors) * len(older)].view(len(vectors), len(older))
+        torch.mm(vectors, older.T, out=products)  # [b, m]
+        floors = np.where(others == NONE, _NOBODY, self._similarities[others, -1])  # float32[m]
+        lists = (self._neighbours, self._similarities, self._marks)
+        _enter_lists(products.numpy(), groups, others, floors, is_same, *lists)
+
+    def _make_room(self, groups: int) -> None:
+        """Make room for this many groups."""
+        if groups > len(self._marks):
+            more = max(groups, 2 * len(self._marks)) - len(self._marks)
+            self._neighbours = np.concatenate([self._neighbours, np.full((more, NEAREST), NONE, np.int32)])
+            self._similarities = np.concatenate([self._similarities, np.zeros((more, NEAREST), np.float32)])
+            self._marks = np.concatenate([self._marks, np.zeros(more, np.uint8)])
+        while len(self._tiles) * TILE < min(groups, self._most):
+            self._tiles.append(torch.zeros(TILE, self.dimensions, dtype=torch.float16))
+            self._occupied.append(0)
+            self._group_at = np.concatenate([self._group_at, np.full(TILE, NONE, np.int32)])
+
+
+@compiled
+def _enter_lists(
+    products: Floats,
+    groups: Rows,
+    others: Rows,
+    floors: Floats,
+    is_same: bool,
+    neighbours: Rows,
+    similarities: Floats,
+    marks: NDArray[np.uint8],
+) -> None:
+    """Let float32[b, m] products of groups and others enter both their lists; each pair comes once.
+
+    `floors`, float32[m], are at most the least similarities that the others' lists still hold.
+    """
+    last = neighbours.shape[1] - 1
+    for left in range(len(groups)):
+        group, row = groups[left], products[left]
+        stop = left if is_same else len(others)
+        for start in range(0, stop, _STRIDE):
+            end = min(start + _STRIDE, stop)
+            floor = similarities[group, last]
+            entering = 0
+            for right in range(start, end):
+                entering += (row[right] > floor) | (row[right] > floors[right])
+            if entering:
+                for right in range(start, end):
+                    other, similarity = others[right], row[right]
+                    if similarity > floors[right] and similarity > similarities[other, last]:
+                        _enter(neighbours[other], similarities[other], group, similarity)
+                        floors[right] = similarities[other, last]
+                        marks[other] = _MARKED
+                    if similarity > similarities[group, last] and other >= 0:
+                        _enter(neighbours[group], similarities[group], other, similarity)
+
+
+@compiled
+def _enter(neighbours: Rows, similarities: Floats, other: np.int32, similarity: np.float32) -> None:
+    """Put one into a list that is sorted by similarity, in place of its last."""
+    place = len(neighbours) - 1
+    while place > 0 and similarities[place - 1] < similarity:
+        neighbours[place] = neighbours[place - 1]
+        similarities[place] = similarities[place - 1]
+        place -= 1
+    neighbours[place] = other
+    similarities[place] = similarity

@@ -1,0 +1,199 @@
+"""Brings the texts of items to vectors and neighbours, beside the stream or all at once."""
+
+import heapq
+import logging
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from itertools import compress
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from models.arrays import Floats, Rows
+from models.text import NONE, Found, NeighbourSearch, TextEncoder, TextNeighbours, VectorStore, text_hash
+from streams.metrics import Metrics
+
+MOST_WAITING = 250_000
+LOOKED_UP = 256  # texts whose vectors are read from disk at once
+ENCODED = 32  # texts that are encoded at once beside the stream
+ENCODED_ALONE = 512
+_NICENESS = 10  # measured on two busy cores: the model keeps nine tenths of its pace, at 5 two thirds
+
+log = logging.getLogger(__name__)
+
+OnFound = Callable[[Found], None]
+OnProgress = Callable[[int, int], None]
+
+
+class Post(Protocol):
+    """Calls something in the model's thread, as `Executor.submit` does."""
+
+    def __call__(self, call: OnFound, found: Found, /) -> Future[None]:
+        """Return what tells when the call has ended."""
+
+
+class _Text(NamedTuple):
+    """A text that waits; sorts the newest, of the highest group, first."""
+
+    minus_group: int
+    hashed: bytes
+    text: str
+    since: float  # time.monotonic()
+
+
+class TextEncoding:
+    """Texts in, groups out at once; their vectors and neighbours come later.
+
+    `submit` and `groups` belong to the model's thread. Between `start` and `stop` a thread of its own looks
+    texts up on disk, encodes those that nobody encoded before and finds neighbours, the newest texts first;
+    the model's thread takes in what it finds. Without `start`, `drain` does the same in the caller's thread.
+    """
+
+    def __init__(
+        self,
+        encoder: TextEncoder,
+        store: VectorStore,
+        metrics: Metrics,
+        on_found: OnFound = lambda _: None,
+    ) -> None:
+        """`on_found` is called in the model's thread after `groups` took in what was found."""
+        self.groups = TextNeighbours()
+        self.failure: str | None = None
+        self._encoder = encoder
+        self._store = store
+        self._search = NeighbourSearch(encoder.dimensions)
+        self._metrics = metrics
+        self._on_found = on_found
+        self._arrived: deque[_Text] = deque()  # not looked up yet
+        self._missing: list[_Text] = []  # a heap of those that are on no disk
+        self._taken = 0
+        self._is_refusing = False
+        self._may_work = threading.Condition()
+        self._is_stopping = False
+        self._thread: threading.Thread | None = None
+        metrics.text_waiting.set_function(lambda: self.waiting)
+
+    @property
+    def waiting(self) -> int:
+        """How many texts have no vector yet."""
+        return len(self.groups) - self._taken
+
+    def submit(self, text: str) -> int:
+        """Return the group of a text, -1 for "", and for a new one while MOST_WAITING others wait."""
+        hashed = text_hash(text)
+        group = self.groups.group(hashed)
+        if group != NONE or not text:
+            return group
+        if self.waiting >= MOST_WAITING:
+            self._refuse()
+            return NONE
+        group = self.groups.admit(hashed)
+        with self._may_work:
+            self._arrived.append(_Text(-group, hashed, text, time.monotonic()))
+            self._may_work.notify()
+        return group
+
+    def vectors(self, groups: Rows) -> Floats:
+        """Return float32[n, D], the unit vectors of groups, zeros where there is none yet; in any thread."""
+        return self._search.vectors(groups)
+
+    def start(self, post: Post) -> None:
+        """Begin to work beside the stream; `post` calls in the model's thread."""
+        self._thread = threading.Thread(target=self._work, args=(post,), name="text", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the portion in hand and close the store; the model's thread must still answer meanwhile.
+
+        What waits is dropped: the catalogue is read again at the next start.
+        """
+        with self._may_work:
+            self._is_stopping = True
+            self._may_work.notify()
+        if self._thread is not None:
+            self._thread.join()
+        self._store.close()
+
+    def drain(self, on_progress: OnProgress = lambda _done, _total: None) -> None:
+        """Work in this thread until no text waits; raises EncoderError."""
+        total = self.waiting
+        while self.waiting:
+            self._take(self._next(ENCODED_ALONE))
+            on_progress(total - self.waiting, total)
+
+    def _work(self, post: Post) -> None:
+        """Work until it is stopped, or until something is wrong with the encoder."""
+        _give_way()
+        try:
+            while self._wait():
+                found = self._next(ENCODED)
+                if len(found.groups):
+                    post(self._take, found).result()
+        except Exception as error:
+            self.failure = f"texts are no longer encoded: {error}"
+            log.exception("texts are no longer encoded, %d wait; the stream goes on without", self.waiting)
+
+    def _wait(self) -> bool:
+        """Return True when there is work, False when it is over."""
+        with self._may_work:
+            self._may_work.wait_for(lambda: self._is_stopping or self._arrived or self._missing)
+            return not self._is_stopping
+
+    def _next(self, encoded: int) -> Found:
+        """Look some texts up, or, when all were, encode some."""
+        if self._arrived:
+            return self._look_up([self._arrived.pop() for _ in range(min(LOOKED_UP, len(self._arrived)))])
+        portion = [heapq.heappop(self._missing) for _ in range(min(encoded, len(self._missing)))]
+        return self._encode(portion)
+
+    def _look_up(self, texts: Sequence[_Text]) -> Found:
+        """Find the neighbours of those whose vectors are on disk; the others go on to wait."""
+        vectors, is_known = self._store.get([text.hashed for text in texts])
+        for text in compress(texts, ~is_known):
+            heapq.heappush(self._missing, text)
+        self._metrics.texts_known.inc(int(is_known.sum()))
+        return self._find(list(compress(texts, is_known)), vectors[is_known])
+
+    def _encode(self, texts: Sequence[_Text]) -> Found:
+        """Find the neighbours of texts that were never encoded."""
+        vectors = self._encoder.encode([text.text for text in texts])
+        vectors = vectors.astype(np.float16).astype(np.float32)  # as they will be found on disk
+        try:
+            self._store.put([text.hashed for text in texts], vectors)
+        except OSError as error:
+            log.warning("%d vectors are not kept, a restart makes them again: %s", len(texts), error)
+        self._metrics.texts_encoded.inc(len(texts))
+        return self._find(texts, vectors)
+
+    def _find(self, texts: Sequence[_Text], vectors: Floats) -> Found:
+        groups = np.array([-text.minus_group for text in texts], np.int32)
+        found = self._search.add(groups, vectors)
+        now = time.monotonic()
+        for text in texts:
+            self._metrics.text_seconds.observe(now - text.since)
+        return found
+
+    def _take(self, found: Found) -> None:
+        """Take in what was found, in the model's thread."""
+        self.groups.take(found)
+        self._taken += len(found.groups)
+        self._on_found(found)
+
+    def _refuse(self) -> None:
+        if not self._is_refusing:
+            self._is_refusing = True
+            log.warning(
+                "%d texts wait to be encoded: items with other texts come without, until listed again",
+                MOST_WAITING,
+            )
+
+
+def _give_way() -> None:
+    """Let the model's thread go first; only Linux knows priorities of threads."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)

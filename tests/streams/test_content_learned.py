@@ -1,0 +1,166 @@
+"""What the catalogue says, through the recommender: cold items, exactness, other workers, checkpoints."""
+
+import random
+
+import numpy as np
+import pytest
+
+from models.checkpoint import decode_checkpoint, encode_checkpoint
+from state import MemoryStore
+from state.overlay import Overlay
+from streams.evaluation import Listing, evaluate_log, listing_of
+from streams.events import Interaction, ItemListed
+from streams.examples import ExamplesRecorder, decode_examples
+from streams.learned import restore, snapshot
+from streams.recommender import SCORER, Recommender, Record
+from streams.settings import Settings
+
+SETTINGS = Settings(device="cpu")
+CATEGORIES, ITEMS = 12, 360
+START_MS = 1_700_000_000_000
+
+
+def listed(number: int) -> ItemListed:
+    """Return an item of one of twelve categories."""
+    return ItemListed(f"i{number}", title=f"Thing {number}", categories=[f"c{number % CATEGORIES}"])
+
+
+def log(events: int, seed: int = 1) -> list[Interaction]:
+    """Return users who stay in one category each, and take what they never had, oftenest the newest."""
+    rng, shelf = random.Random(seed), dict.fromkeys(range(CATEGORIES), 0)
+    taken = []
+    for number in range(events):
+        user = rng.randrange(40)
+        category = user % CATEGORIES
+        if rng.random() < 0.3 and shelf[category] + 1 < ITEMS // CATEGORIES:
+            shelf[category] += 1
+        item = (shelf[category] - min(shelf[category], int(rng.expovariate(1.0)))) * CATEGORIES + category
+        taken.append(Interaction(f"u{user}", f"i{item}", "click", START_MS + 60_000 * number))
+    return taken
+
+
+def records(interactions: list[Interaction]) -> list[Record]:
+    """Return one record an interaction."""
+    return [Record("clicks", 0, offset, [each]) for offset, each in enumerate(interactions)]
+
+
+def stepped(interactions: list[Interaction]) -> tuple[Recommender, Overlay]:
+    """Return a recommender that knows the catalogue and has applied a log."""
+    recommender, overlay = Recommender(SETTINGS), Overlay(MemoryStore())
+    for number in range(ITEMS):
+        recommender.enlist(listed(number))
+    recommender.step(records(interactions), overlay)
+    return recommender, overlay
+
+
+def items_for(recommender: Recommender, overlay: Overlay, user: str) -> list[str]:
+    """Return a user's list."""
+    overlay.load([user])
+    return [item.item_id for item in recommender.recommend([overlay.user(user)], 0)[0].items]
+
+
+def test_an_item_is_recommended_before_its_first_click_and_no_longer_when_it_is_removed() -> None:
+    """A cold item of the user's own category is in the list, and leaves it with its removal."""
+    taken = log(1500)
+    recommender, overlay = stepped(taken)
+    had = {each.item_id for each in taken}
+    cold = [item for item in items_for(recommender, overlay, "u5") if item not in had]
+    assert cold
+    assert all(int(item[1:]) % CATEGORIES == 5 for item in cold)
+    recommender.delist(cold[0])
+    assert cold[0] not in items_for(recommender, overlay, "u5")
+    recommender.enlist(listed(int(cold[0][1:])))
+    assert cold[0] in items_for(recommender, overlay, "u5")
+
+
+def test_without_the_setting_the_catalogue_gives_titles_only() -> None:
+    """With `content = false` nothing cold is recommended and the model has no more columns."""
+    recommender = Recommender(Settings(device="cpu", content=False))
+    recommender.enlist(listed(3))
+    assert recommender.content is None
+    assert recommender.catalog.title(0) == "Thing 3"
+    assert len(recommender.learner.features) == len(Recommender(SETTINGS).learner.features)
+
+
+@pytest.mark.parametrize("is_open", [False, True])
+def test_chunks_of_one_and_of_many_give_the_same_ranks(is_open: bool) -> None:
+    """With a catalogue, too, ranks do not depend on how the stream is cut into chunks."""
+    listing = Listing([listed(number) for number in range(ITEMS)], is_open)
+    one, many = (evaluate_log(log(500), SETTINGS, "all", chunk=chunk, listing=listing) for chunk in (1, 400))
+    assert one.ranks[SCORER].tolist() == many.ranks[SCORER].tolist()
+
+
+def test_only_an_open_catalogue_ranks_what_never_occurred() -> None:
+    """Cold targets have ranks where every listed item is a candidate, none where only seen items are."""
+    items = [listed(number) for number in range(ITEMS)]
+    opened, closed = (
+        evaluate_log(log(1500), SETTINGS, "all", listing=listing_of(items, {}, is_open, twins=1))
+        for is_open in (True, False)
+    )
+    cold = opened.ranks[SCORER][~opened.was_seen]
+    by_chance = 10 / (2 * ITEMS)
+    assert ((cold > 0) & (cold <= 10)).mean() > 3 * by_chance
+    assert not closed.ranks[SCORER][~closed.was_seen].any()
+
+
+def test_twins_say_the_same_and_are_as_many_as_asked_for() -> None:
+    """Every item is there once with its relations, each of its twins once, in an order drawn by chance."""
+    listing = listing_of([listed(1), listed(2)], {"i1": [("by", "m")]}, is_open=True, twins=2)
+    by_id = {item.item_id: item for item in listing.items}
+    assert sorted(by_id) == ["i1", "i1~twin1", "i1~twin2", "i2", "i2~twin1", "i2~twin2"]
+    assert len(listing.items) == 6
+    assert by_id["i1~twin2"].categories == by_id["i1"].categories
+    assert by_id["i1~twin2"].relations == by_id["i1"].relations == [("by", "m")]
+
+
+@pytest.mark.parametrize("stop_at", [0, 300])
+def test_a_restored_recommender_goes_on_exactly(stop_at: int) -> None:
+    """Saved, loaded, told the catalogue again and continued, it gives the ranks as if nothing had been."""
+    taken = records(log(600))
+    one, overlay = stepped(log(600)[:stop_at])
+    arrays, facts = decode_checkpoint(encode_checkpoint(*snapshot(one)))
+    other, theirs = Recommender(SETTINGS), MemoryStore()
+    restore(other, arrays, facts)
+    theirs.write(overlay.changes())
+    for number in reversed(range(ITEMS)):
+        other.enlist(listed(number))
+    told: tuple[list[object], list[object]] = ([], [])
+    for recommender, users, ranks in ((one, overlay, told[0]), (other, Overlay(theirs), told[1])):
+        recommender.on_rank = lambda *rank, into=ranks: into.append(rank)
+        recommender.step(taken[stop_at:], users)
+        recommender.score_waiting()
+    assert told[0] == told[1]
+
+
+def test_a_checkpoint_without_a_catalogue_serves_one_that_has_turned_up() -> None:
+    """What was learned before anything was listed is still known afterwards, and the other way round."""
+    plain, overlay = Recommender(SETTINGS), Overlay(MemoryStore())
+    plain.step(records(log(400)), overlay)
+    later = Recommender(SETTINGS)
+    restore(later, *snapshot(plain))
+    later.enlist(listed(0))
+    assert later.learner.steps == plain.learner.steps > 0
+    assert later.content is not None
+    narrow = Recommender(Settings(device="cpu", content=False))
+    restore(narrow, *snapshot(later))
+    np.testing.assert_array_equal(narrow.learner.weights(), plain.learner.weights())
+
+
+def test_other_workers_count_values_as_the_one_that_applied_the_events_did() -> None:
+    """Whoever counts the examples of a stream has the same shelves and values as the one that wrote them."""
+    one, other = Recommender(SETTINGS, "w1"), Recommender(SETTINGS, "w2")
+    for number in range(ITEMS):
+        for recommender in (one, other):
+            recommender.enlist(listed(number))
+    recorder = ExamplesRecorder("freshet", "w1", 0)
+    one.step(records(log(400)), Overlay(MemoryStore()), recorder)
+    data = recorder.close({"clicks": (0, 400)})
+    assert data is not None
+    assert other.count_examples(decode_examples(data)) == (400, 0)
+    assert one.content is not None
+    assert other.content is not None
+    ours, theirs = one.content.snapshot(), other.content.snapshot()
+    for name, array in ours.items():
+        if name not in ("weights", "squares"):  # these learn from a worker's own users
+            both = tuple(slice(min(sizes)) for sizes in zip(array.shape, theirs[name].shape, strict=True))
+            np.testing.assert_array_equal(array[both], theirs[name][both], err_msg=name)
