@@ -3,8 +3,18 @@
 `InterestModel` is the public face; it reads `Sequences` and is sized by `InterestSettings`.
 """
 
+from models.interest.columns import INTEREST_FEATURES, columns
+from models.interest.descriptions import hashed
 from models.interest.model import InterestModel
 from models.interest.sequences import Sequences, in_sequences
 from models.interest.settings import InterestSettings
 
-__all__ = ["InterestModel", "InterestSettings", "Sequences", "in_sequences"]
+__all__ = [
+    "INTEREST_FEATURES",
+    "InterestModel",
+    "InterestSettings",
+    "Sequences",
+    "columns",
+    "hashed",
+    "in_sequences",
+]

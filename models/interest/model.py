@@ -187,9 +187,6 @@ class InterestModel:
     def _descend(self, learned: Learned, random: np.random.Generator) -> None:
         """Take a step down the gradient of the loss over events and their negatives."""
         settings = self.settings
-        if settings.dropout:
-            left_out = random.random(learned.rows.shape) < settings.dropout
-            learned = learned._replace(rows=np.where(left_out, np.int32(-1), learned.rows))
         own, is_own = loss.draw_own(learned, settings.kept_negatives, random)
         drawn = self._memory.recent_targets(settings.shared_negatives, random)
         shared = np.concatenate([learned.targets, drawn]) if settings.shared_negatives else drawn

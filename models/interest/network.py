@@ -59,8 +59,8 @@ class Network:
 
     def _attend(self, weights: Weights, happened: Tensor, means: Tensor, events: Events) -> Tensor:
         """Return what the newest event and the mean of late see [B, H, D] of the events [B, N, D]."""
-        b, n, d = happened.shape
-        asks = ((happened[:, 0] + means[:, 1]) @ weights.asks).view(b, -1, d)  # [B, H D] -> [B, H, D]
+        size = (len(happened), -1, happened.shape[2])
+        asks = ((happened[:, 0] + means[:, 1]) @ weights.asks).view(size)  # [B, H D] -> [B, H, D]
         logits = torch.bmm(asks, happened.transpose(1, 2)) + weights.places  # [B, H, N] + [H, N]
         shares = (logits + (events.is_there[:, None] - 1) * -_NOWHERE).softmax(2)
         return torch.bmm(shares, happened)  # [B, H, N] @ [B, N, D] -> [B, H, D]

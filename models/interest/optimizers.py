@@ -10,7 +10,6 @@ from models.interest.settings import OptimizerName
 _MOMENTUM = 0.9
 _BETA_1, _BETA_2 = 0.9, 0.99
 _EPSILON = 1e-8
-CAUTION = 0.0
 
 
 class Optimizer(Protocol):
@@ -47,7 +46,7 @@ class Adagrad:
     ) -> None:
         """Change values and memory in place; `steps` counts this one, `rate` is the learning rate."""
         memory[0].addcmul_(gradient, gradient)
-        values.addcdiv_(gradient, (memory[0] + CAUTION).sqrt().add_(_EPSILON), value=-rate)
+        values.addcdiv_(gradient, memory[0].sqrt().add_(_EPSILON), value=-rate)
 
 
 class AdamW:

@@ -19,7 +19,7 @@ class InterestSettings:
     history: int = 32  # the user's newest events
     heads: int = 2  # of the attention
     pair_dimensions: int = 16  # in which a candidate meets every event of the history
-    text_dimensions: int = 0  # of the vectors of texts that items are described by; 0: none
+    text_dimensions: int = 32  # of what items are described by
 
     # What it learns from.
     replayed: int = 32  # earlier events a step, beside the new ones; 0: none
@@ -37,8 +37,6 @@ class InterestSettings:
     rate: RateName = "constant"  # how the learning rates follow a drift
     l2: float = 0.0  # decay of weights and used vectors, a share of the learning rate
     longest_gradient: float = 10.0
-    dropout: float = 0.0  # share of the history's events that a learning step does not see
-    caution: float = 0.0
 
     # Which items have a vector of their own.
     admit_after: int = 3  # events of an item before its own vector
@@ -48,7 +46,7 @@ class InterestSettings:
     uses_attention: bool = True  # off: a decayed mean of the history
     uses_projection: bool = True  # off: interest as it was at the last event
     uses_ids: bool = True  # off: an item is only what it says and what it is related to
-    uses_pairs: bool = True  # off: a candidate meets the user's vector, not the events
+    uses_pairs: bool = False  # a candidate meets every event of the history, too, not the user's vector alone
 
     def __post_init__(self) -> None:
         """Refuse what cannot work."""

@@ -8,7 +8,9 @@ from models.interest import InterestModel, InterestSettings, Sequences
 
 BATCH = 16
 ITEMS = 40
-SMALL = InterestSettings(dimensions=16, history=8, replayed=16, memory=600, recent=200, shared_negatives=32)
+SMALL = InterestSettings(
+    dimensions=16, history=8, text_dimensions=4, replayed=16, memory=600, recent=200, shared_negatives=32
+)
 _NOW_MS = 1_700_000_000_000
 _SOON_MS, _LATE_MS = 2_000, 40 * 86_400_000
 

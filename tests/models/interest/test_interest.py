@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from models.interest import InterestModel, InterestSettings, Sequences, in_sequences
+from models.interest import (
+    INTEREST_FEATURES,
+    InterestModel,
+    InterestSettings,
+    Sequences,
+    columns,
+    hashed,
+    in_sequences,
+)
 from models.interest.settings import OptimizerName, RateName
 from tests.models.histories import NOW_MS, history
 from tests.models.interest.streams import BATCH, ITEMS, SMALL, Batch, batch, first_rank_share, taught
@@ -198,13 +206,13 @@ def test_what_is_forgotten_is_not_replayed() -> None:
     [
         ("uses_attention", False),
         ("uses_ids", False),
-        ("uses_pairs", False),
+        ("uses_pairs", True),
         ("replayed", 0),
         ("shared_negatives", 0),
     ],
 )
-def test_every_part_can_be_switched_off(switch: str, value: int) -> None:
-    """Without a part it still answers and learns, and answers differently than with it."""
+def test_every_part_can_be_switched(switch: str, value: int) -> None:
+    """With another choice of parts it answers and learns as well, and answers differently."""
     settings = replace(SMALL, **{switch: value})
     model, whole, (each,) = taught(settings), taught(), _fresh(1)
     logits = model.logits(each.sequences, each.candidates)
@@ -214,8 +222,7 @@ def test_every_part_can_be_switched_off(switch: str, value: int) -> None:
 
 def test_texts_and_relations_tell_items_apart_that_have_no_vector_of_their_own() -> None:
     """New items differ by what they are described by, and by nothing without; widths are checked."""
-    settings = replace(SMALL, text_dimensions=4)
-    model, random, rows = taught(settings), np.random.default_rng(5), np.arange(ITEMS, dtype=np.int32)
+    model, random, rows = taught(), np.random.default_rng(5), np.arange(ITEMS, dtype=np.int32)
     texts = random.random((ITEMS + 2, 4), np.float32)
     asked = np.tile(np.arange(ITEMS, ITEMS + 2, dtype=np.int32), (1, 1))
     someone = in_sequences([history([1, 2])], [NOW_MS], SMALL.history)
@@ -255,3 +262,22 @@ def test_a_gpu_gives_what_a_cpu_gives() -> None:
         rtol=1e-4,
         atol=1e-4,
     )
+
+
+def test_an_item_is_described_by_its_values() -> None:
+    """Items that share values are alike, whatever their order; without values there are zeros."""
+    one, same = hashed(["brand=a", "year=1"], 64), hashed(["year=1", "brand=a", "brand=a"], 64)
+    near, far = hashed(["brand=a", "year=2"], 64), hashed(["brand=b", "year=2"], 64)
+    assert np.array_equal(one, same)
+    assert one @ near > 3 * abs(one @ far)
+    assert not hashed([], 64).any()
+
+
+def test_the_mixer_is_told_where_a_candidate_stands_among_the_kept() -> None:
+    """The columns are of the first `sizes` logits alone: centred, scaled, and measured from the best."""
+    logits = np.array([[1.0, 3.0, 5.0, 99.0], [2.0, 2.0, 7.0, 7.0], [4.0, 4.0, 4.0, 4.0]], np.float32)
+    told = columns(logits, np.array([3, 2, 0], np.int32))
+    assert told.shape == (3, 4, len(INTEREST_FEATURES))
+    assert np.allclose(told[0, :, 0], [-1.2247, 0, 1.2247, 0], atol=1e-3)
+    assert np.allclose(told[0, :, 1], [-1.0, -0.5, 0, 0])
+    assert not told[1:].any()
