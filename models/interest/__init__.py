@@ -1,0 +1,20 @@
+"""What a user wants, as a vector that evolves: learned online, projected to the moment of use.
+
+`InterestModel` is the public face; it reads `Sequences` and is sized by `InterestSettings`.
+"""
+
+from models.interest.columns import INTEREST_FEATURES, columns
+from models.interest.descriptions import hashed
+from models.interest.model import InterestModel
+from models.interest.sequences import Sequences, in_sequences
+from models.interest.settings import InterestSettings
+
+__all__ = [
+    "INTEREST_FEATURES",
+    "InterestModel",
+    "InterestSettings",
+    "Sequences",
+    "columns",
+    "hashed",
+    "in_sequences",
+]
