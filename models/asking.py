@@ -41,8 +41,10 @@ def ask(
     gather_leaders(tables, scratch, banned, items, history, limits)
     if content.used[0] > 0:
         rank_values(content, banned, items, history, now_ms, target, weight)
-        gather_content(content, scratch, banned, items, history, limits.kinds, limits.candidates)
     gather_neighbours(tables, scratch, banned, items, history, now_ms, limits)
+    if content.used[0] > 0:
+        most = limits.candidates + limits.candidates // 3
+        gather_content(content, scratch, banned, items, history, limits.kinds, most)
     describe(tables, scratch, history, now_ms)
     if content.used[0] > 0:
         describe_content(content, tables, items, scratch, history)

@@ -63,6 +63,6 @@ class Catalogue:
 
     def _learn_one(self, item: ItemListed | ItemRemoved) -> None:
         if isinstance(item, ItemListed):
-            self._recommender.enlist(item)
+            self._recommender.assortment.enlist(item)
         else:
-            self._recommender.delist(item.item_id)
+            self._recommender.assortment.remove(item.item_id)

@@ -10,14 +10,28 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from itertools import compress
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from models.arrays import Floats, Rows
-from models.text import NONE, Found, NeighbourSearch, TextEncoder, TextNeighbours, VectorStore, text_hash
+from models.text import (
+    NONE,
+    EncoderError,
+    Found,
+    NeighbourSearch,
+    TextEncoder,
+    TextNeighbours,
+    VectorStore,
+    load_encoder,
+    text_hash,
+)
+from streams.errors import ConfigurationError, FreshetError
 from streams.metrics import Metrics
+from streams.settings import Settings
 
+OFF = "off"
 MOST_WAITING = 250_000
 LOOKED_UP = 256  # texts whose vectors are read from disk at once
 ENCODED = 32  # texts that are encoded at once beside the stream
@@ -28,6 +42,23 @@ log = logging.getLogger(__name__)
 
 OnFound = Callable[[Found], None]
 OnProgress = Callable[[int, int], None]
+
+
+def open_encoding(settings: Settings, directory: Path, metrics: Metrics) -> "TextEncoding | None":
+    """Return the encoding of texts with vectors in a directory, None where it is off.
+
+    Raises ConfigurationError for an encoder that cannot be loaded, FreshetError for a directory that cannot
+    be written.
+    """
+    if settings.encoder == OFF or not settings.content:
+        return None
+    try:
+        encoder = load_encoder(settings.encoder, settings.device if settings.device == "cuda" else "cpu")
+        return TextEncoding(encoder, VectorStore(directory, encoder.name, encoder.dimensions), metrics)
+    except EncoderError as error:
+        raise ConfigurationError(f"encoder = {settings.encoder!r}: {error}") from None
+    except OSError as error:
+        raise FreshetError(f"cannot keep vectors of texts in {directory}: {error}") from None
 
 
 class Post(Protocol):
@@ -68,9 +99,10 @@ class TextEncoding:
         self._store = store
         self._search = NeighbourSearch(encoder.dimensions)
         self._metrics = metrics
-        self._on_found = on_found
+        self.on_found = on_found
         self._arrived: deque[_Text] = deque()  # not looked up yet
         self._missing: list[_Text] = []  # a heap of those that are on no disk
+        self._submitted: set[int] = set()  # groups; others are known from a checkpoint alone
         self._taken = 0
         self._is_refusing = False
         self._may_work = threading.Condition()
@@ -81,18 +113,19 @@ class TextEncoding:
     @property
     def waiting(self) -> int:
         """How many texts have no vector yet."""
-        return len(self.groups) - self._taken
+        return len(self._submitted) - self._taken
 
     def submit(self, text: str) -> int:
         """Return the group of a text, -1 for "", and for a new one while MOST_WAITING others wait."""
         hashed = text_hash(text)
         group = self.groups.group(hashed)
-        if group != NONE or not text:
+        if group in self._submitted or not text:
             return group
         if self.waiting >= MOST_WAITING:
             self._refuse()
             return NONE
         group = self.groups.admit(hashed)
+        self._submitted.add(group)
         with self._may_work:
             self._arrived.append(_Text(-group, hashed, text, time.monotonic()))
             self._may_work.notify()
@@ -182,7 +215,7 @@ class TextEncoding:
         """Take in what was found, in the model's thread."""
         self.groups.take(found)
         self._taken += len(found.groups)
-        self._on_found(found)
+        self.on_found(found)
 
     def _refuse(self) -> None:
         if not self._is_refusing:

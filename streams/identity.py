@@ -19,6 +19,7 @@ PART = ".part"
 _BEGINNINGS = {LOCK_FILE, str(Path(IDENTITY_FILE).with_suffix(PART))}  # what a claim that failed may leave
 PARTITIONS = "partitions"
 CHECKPOINTS = "checkpoints"
+TEXTS = "texts"
 
 
 class Identity(msgspec.Struct, frozen=True):

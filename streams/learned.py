@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.checkpoint import Arrays, Facts
-from models.columns import CONTEXT, FEATURES, ROOTS, Feature
+from models.columns import CONTEXT, FEATURES, ROOTS, Feature, features_of
 from streams.errors import ConfigurationError
 from streams.recommender import Recommender
 
@@ -23,9 +23,8 @@ def snapshot(recommender: Recommender) -> tuple[Arrays, Facts]:
         "counts": recommender.counts.snapshot,
         "ranker": recommender.ranker.snapshot,
         "learner": recommender.learner.snapshot,
+        "assortment": recommender.assortment.snapshot,
     }
-    if recommender.content is not None:
-        parts["content"] = recommender.content.snapshot
     arrays = {f"{part}.{name}": array for part, take in parts.items() for name, array in take().items()}
     arrays["durable_ids"] = np.frombuffer(bytes(recommender.durable_ids), np.uint8)
     facts = {
@@ -64,10 +63,8 @@ def restore(recommender: Recommender, arrays: Arrays, facts: Facts) -> None:
     learner.use_columns(columns)
     ranker.restore(part["ranker"])
     learner.restore(part["learner"])
-    if "content" in part and recommender.settings.content:
-        recommender.open_content().restore(part["content"])
-    else:
-        ranker.use_columns(FEATURES)
+    recommender.assortment.restore(part.get("assortment", {}))
+    ranker.use_columns(features_of(recommender.assortment.content is not None))
     learner.use_columns(ranker.features)
     recommender.durable_ids = bytearray(arrays["durable_ids"].tobytes())
     recommender.teaching.events = facts["events"]

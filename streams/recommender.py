@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from models.catalog import UNKNOWN, Catalog, KeyCollision
-from models.content import Content
 from models.counts import Counts
 from models.effort import EFFORTS, FULL, Effort, Pace
 from models.learner import Learner
@@ -17,11 +16,10 @@ from models.lessons import Lesson, Past
 from models.prequential import BASELINES, Prequential
 from models.ranking import Ranker
 from state.overlay import Overlay, User
-from streams.descriptions import description_of
+from streams.assortment import Assortment
 from streams.events import (
     ACTIONS,
     Interaction,
-    ItemListed,
     Line,
     RecommendationList,
     Refused,
@@ -38,7 +36,6 @@ from streams.withdrawal import pass_over, retract
 __all__ = ["ACTION_CODES", "SCORER", "Recommender", "Record", "Step"]
 
 SCORER = "freshet"
-TITLE_CHARACTERS = 200  # a list is a message, and a catalogue is held in memory
 OnRank = Callable[[int, str, int | None], None]  # number of the event, scorer, rank
 ACTION_CODES = {name: code for code, name in enumerate(ACTIONS)}
 log = logging.getLogger(__name__)
@@ -65,9 +62,9 @@ class Recommender:
         self.worker_id = worker_id
         self.catalog = Catalog()
         self.counts = Counts(self.catalog)
-        self.content: Content | None = None  # None until something is listed
         self.ranker = Ranker(self.catalog, self.counts)
         self.learner = Learner(device=settings.device, seed=settings.seed)
+        self.assortment = Assortment(self.catalog, self.counts, self.ranker, self.learner, settings.content)
         self._pace = Pace()
         self.effort = EFFORTS.get(settings.effort, FULL)
         self.teaching = Teaching(self.catalog, self.ranker, self.learner, self._score)
@@ -174,7 +171,7 @@ class Recommender:
         for erased in examples.erased:
             self.forget(erased)
         counted = count_examples(
-            *(examples, self.catalog, self.counts, self.content, self.teaching),
+            *(examples, self.catalog, self.counts, self.assortment.content, self.teaching),
             history_length=self.settings.history_length,
         )
         return counted, counted if examples.worker_id == self.worker_id else 0
@@ -185,33 +182,6 @@ class Recommender:
         `whose` is the hash of the user.
         """
         self.learner.forget(whose)
-
-    def enlist(self, item: ItemListed, is_candidate: bool = True) -> None:
-        """Take in what the catalogue says of an item.
-
-        `is_candidate`: it may be recommended before its first event, too.
-        """
-        row = self.catalog.admit(item.item_id)
-        self.catalog.enlist(row, item.title[:TITLE_CHARACTERS])
-        if self.settings.content:
-            self.open_content().enlist(
-                row, description_of(item), self.counts.has_occurred(row), is_candidate=is_candidate
-            )
-
-    def open_content(self) -> Content:
-        """Return what is known of the catalogue, which the model looks at from the first call on."""
-        if self.content is None:
-            self.content = Content()
-            self.ranker.use_content(self.content)
-            self.learner.use_columns(self.ranker.features)
-        return self.content
-
-    def delist(self, item_id: str) -> None:
-        """Recommend an item no longer: the catalogue removed it."""
-        row = self.catalog.admit(item_id)
-        self.catalog.remove(row)
-        if self.content is not None:
-            self.content.remove(row)
 
     def learn_item_ids(self, ids: Iterable[tuple[int, str]]) -> None:
         """Take in item ids that are durable: the catalogue of other workers, or one's own of before."""

@@ -17,8 +17,9 @@ from state import RocksStore
 from streams import transport
 from streams.catalogue import Catalogue
 from streams.checkpointing import Checkpointer
+from streams.encoding import open_encoding
 from streams.events import InteractionDecoder
-from streams.identity import PARTITIONS, Identity
+from streams.identity import PARTITIONS, TEXTS, Identity
 from streams.inlet import Room
 from streams.inspection import Inspector
 from streams.item_ids import ItemIds
@@ -63,6 +64,9 @@ class Runtime(mode.Service):  # type: ignore[misc]
         self.metrics = Metrics()
         torch.set_num_threads(1)
         self.recommender = Recommender(settings, identity.worker_id)
+        self._texts = open_encoding(settings, self.directory / TEXTS, self.metrics)
+        if self._texts is not None:
+            self.recommender.assortment.read_texts(self._texts)
         self.metrics.identify(str(self.recommender.learner.device))
         self.lanes: list[Lane] = []
         self._servers = servers_of(settings)
@@ -94,6 +98,8 @@ class Runtime(mode.Service):  # type: ignore[misc]
         self.lanes = [self._lane(number, consumer) for number in range(self.layout.partitions)]
         await self.web.start()
         await self._item_ids.start()
+        if self._texts is not None:
+            self._texts.start(self._thread.submit)
         await self._catalogue.start()
         await self._replication.start()
         for lane in self.lanes:
@@ -106,6 +112,8 @@ class Runtime(mode.Service):  # type: ignore[misc]
         """Leave the partitions, after Faust has left the group."""
         await _all(*(lane.close() for lane in self.lanes))
         await _all(self._item_ids.stop(), self._catalogue.stop(), self._replication.stop(), self.web.stop())
+        if self._texts is not None:
+            await asyncio.to_thread(self._texts.stop)
         await self._checkpointer.take()
         self._thread.shutdown()
 

@@ -28,6 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let kafka-python read its own resources the way it does, and no setting of this shell reach a test."""
     for name in [name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX)]:
         del os.environ[name]
+    os.environ["FRESHET_ENCODER"] = "ngrams"  # a language model takes seconds to load in every worker
     config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
 
 

@@ -74,6 +74,15 @@ class Content:
             take_off(self.tables.texts, _TEXT, row)
             shelve(self.tables.texts, _TEXT, row, text)
 
+    def forget_texts(self) -> None:
+        """Forget which texts there are: their numbers hold no longer."""
+        fresh = empty_content(0)
+        texts = with_rows(fresh, self.tables.texts.values.shape[1]).texts
+        texts.states[:] = self.tables.texts.states
+        names = ("near", "nearness", "sums", "queries")
+        empty = {name: getattr(fresh, name) for name in names}
+        self.tables = self.tables._replace(texts=texts, **empty)
+
     def put_neighbours(self, texts: Rows, neighbours: Rows, similarities: Floats) -> None:
         """Say which texts are nearest to each of int32[n]: int32[n, NEAR], -1 for none, float32[n, NEAR]."""
         self.tables = with_texts(self.tables, int(texts.max(initial=-1)) + 1)

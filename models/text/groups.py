@@ -1,8 +1,10 @@
 """Text groups: distinct texts by number, and for each the texts that are most like it."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.arrays import Floats, Rows
+from models.text.canonical import HASH_BYTES
 from models.text.neighbours import NEAREST, NONE, Found
 
 _FIRST_CAPACITY = 1024
@@ -44,6 +46,18 @@ class TextNeighbours:
         if group == len(self._neighbours):
             self._grow()
         return group
+
+    def hashes(self) -> NDArray[np.uint8]:
+        """Return uint8[G, HASH_BYTES], a copy: the hash of every group's text, by number."""
+        return np.frombuffer(b"".join(self._groups), np.uint8).reshape(-1, HASH_BYTES)  # [G * 16] -> [G, 16]
+
+    def adopt(self, hashes: NDArray[np.uint8]) -> bool:
+        """Give texts the numbers that they had, by uint8[G, HASH_BYTES] hashes; False if others have them."""
+        if len(self):
+            return False
+        for hashed in hashes:
+            self.admit(hashed.tobytes())
+        return True
 
     def is_encoded(self, group: int) -> bool:
         """Return whether the vector of a group has been searched with."""

@@ -84,6 +84,8 @@ def own_settings(wanted: Settings, bootstrap_servers: str, directory: Path) -> S
         group=group,
         metrics_host="127.0.0.1",
         metrics_port=0,
+        # A language model takes a core for seconds, of which the demo has too few to show anything by it.
+        encoder="ngrams" if wanted.encoder == "auto" else wanted.encoder,
         topics=Topics(
             recommendations=f"{group}-recommendations",
             items=f"{group}-items",

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +14,15 @@ from numpy.typing import NDArray
 from models.prequential import BASELINES
 from state.memory import MemoryStore
 from state.overlay import Overlay
+from streams.encoding import open_encoding
 from streams.evaluation.catalogue import Listing
 from streams.evaluation.outcome import UNRANKED, UNSCORED
 from streams.events import Interaction
 from streams.examples import Examples, ExamplesRecorder, decode_examples
 from streams.garbage import collect_seldom
+from streams.identity import TEXTS
 from streams.learned import digests
+from streams.metrics import Metrics
 from streams.recommender import SCORER, Recommender, Record, Step
 from streams.settings import Settings
 
@@ -72,6 +76,12 @@ class RankTable:
     def by_scorer(self) -> dict[str, NDArray[np.int32]]:
         """Return scorer -> int32[events]."""
         return {scorer: np.array(ranks, np.int32) for scorer, ranks in self._ranks.items()}
+
+
+def texts_directory(settings: Settings) -> Path:
+    """Return where vectors of texts are kept: with a worker's, or, without one, in the user's cache."""
+    data = Path(settings.data_directory)
+    return (data if data.is_dir() else Path.home() / ".cache" / "freshet") / TEXTS
 
 
 class Team:
@@ -140,8 +150,13 @@ class _Member:
     def __init__(self, settings: Settings, number: int, listing: Listing, put: Put) -> None:
         self.number = number
         self.recommender = Recommender(settings, f"worker-{number}")
+        texts = open_encoding(settings, texts_directory(settings), Metrics()) if listing.items else None
+        if texts is not None:
+            self.recommender.assortment.read_texts(texts)
         for item in listing.items:
-            self.recommender.enlist(item, listing.is_open)
+            self.recommender.assortment.enlist(item, listing.is_open)
+        if texts is not None:
+            texts.drain()
         self.step_cpu_seconds = 0.0
         self.step_events = 0
         self._store = MemoryStore()

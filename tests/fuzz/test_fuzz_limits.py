@@ -30,7 +30,7 @@ def test_a_list_is_never_larger_than_a_topic_takes() -> None:
     recommender = Recommender(LONG)
     ids = [f"{number:03d}" + "\1" * 250 for number in range(1000)]
     for item_id in ids:
-        recommender.enlist(ItemListed(item_id, title="\2" * 10_000))
+        recommender.assortment.enlist(ItemListed(item_id, title="\2" * 10_000))
     overlay = Overlay(MemoryStore())
     transaction = Transaction(0, {}, overlay, tools_for(LONG, recommender))
     lines = [Interaction("u", item_id, "click", START_MS) for item_id in ids]

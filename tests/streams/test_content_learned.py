@@ -15,7 +15,7 @@ from streams.learned import restore, snapshot
 from streams.recommender import SCORER, Recommender, Record
 from streams.settings import Settings
 
-SETTINGS = Settings(device="cpu")
+SETTINGS = Settings(device="cpu", encoder="off")
 CATEGORIES, ITEMS = 12, 360
 START_MS = 1_700_000_000_000
 
@@ -48,7 +48,7 @@ def stepped(interactions: list[Interaction]) -> tuple[Recommender, Overlay]:
     """Return a recommender that knows the catalogue and has applied a log."""
     recommender, overlay = Recommender(SETTINGS), Overlay(MemoryStore())
     for number in range(ITEMS):
-        recommender.enlist(listed(number))
+        recommender.assortment.enlist(listed(number))
     recommender.step(records(interactions), overlay)
     return recommender, overlay
 
@@ -67,17 +67,17 @@ def test_an_item_is_recommended_before_its_first_click_and_no_longer_when_it_is_
     cold = [item for item in items_for(recommender, overlay, "u5") if item not in had]
     assert cold
     assert all(int(item[1:]) % CATEGORIES == 5 for item in cold)
-    recommender.delist(cold[0])
+    recommender.assortment.remove(cold[0])
     assert cold[0] not in items_for(recommender, overlay, "u5")
-    recommender.enlist(listed(int(cold[0][1:])))
+    recommender.assortment.enlist(listed(int(cold[0][1:])))
     assert cold[0] in items_for(recommender, overlay, "u5")
 
 
 def test_without_the_setting_the_catalogue_gives_titles_only() -> None:
     """With `content = false` nothing cold is recommended and the model has no more columns."""
     recommender = Recommender(Settings(device="cpu", content=False))
-    recommender.enlist(listed(3))
-    assert recommender.content is None
+    recommender.assortment.enlist(listed(3))
+    assert recommender.assortment.content is None
     assert recommender.catalog.title(0) == "Thing 3"
     assert len(recommender.learner.features) == len(Recommender(SETTINGS).learner.features)
 
@@ -123,7 +123,7 @@ def test_a_restored_recommender_goes_on_exactly(stop_at: int) -> None:
     restore(other, arrays, facts)
     theirs.write(overlay.changes())
     for number in reversed(range(ITEMS)):
-        other.enlist(listed(number))
+        other.assortment.enlist(listed(number))
     told: tuple[list[object], list[object]] = ([], [])
     for recommender, users, ranks in ((one, overlay, told[0]), (other, Overlay(theirs), told[1])):
         recommender.on_rank = lambda *rank, into=ranks: into.append(rank)
@@ -138,9 +138,9 @@ def test_a_checkpoint_without_a_catalogue_serves_one_that_has_turned_up() -> Non
     plain.step(records(log(400)), overlay)
     later = Recommender(SETTINGS)
     restore(later, *snapshot(plain))
-    later.enlist(listed(0))
+    later.assortment.enlist(listed(0))
     assert later.learner.steps == plain.learner.steps > 0
-    assert later.content is not None
+    assert later.assortment.content is not None
     narrow = Recommender(Settings(device="cpu", content=False))
     restore(narrow, *snapshot(later))
     np.testing.assert_array_equal(narrow.learner.weights(), plain.learner.weights())
@@ -151,15 +151,15 @@ def test_other_workers_count_values_as_the_one_that_applied_the_events_did() -> 
     one, other = Recommender(SETTINGS, "w1"), Recommender(SETTINGS, "w2")
     for number in range(ITEMS):
         for recommender in (one, other):
-            recommender.enlist(listed(number))
+            recommender.assortment.enlist(listed(number))
     recorder = ExamplesRecorder("freshet", "w1", 0)
     one.step(records(log(400)), Overlay(MemoryStore()), recorder)
     data = recorder.close({"clicks": (0, 400)})
     assert data is not None
     assert other.count_examples(decode_examples(data)) == (400, 0)
-    assert one.content is not None
-    assert other.content is not None
-    ours, theirs = one.content.snapshot(), other.content.snapshot()
+    assert one.assortment.content is not None
+    assert other.assortment.content is not None
+    ours, theirs = one.assortment.content.snapshot(), other.assortment.content.snapshot()
     for name, array in ours.items():
         if name not in ("weights", "squares"):  # these learn from a worker's own users
             both = tuple(slice(min(sizes)) for sizes in zip(array.shape, theirs[name].shape, strict=True))

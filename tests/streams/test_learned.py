@@ -164,7 +164,7 @@ def test_a_removed_item_leaves_lists_until_it_is_listed_again() -> None:
     one, _ = taught(stream(200), "w1", [])
     user = Overlay(MemoryStore()).user("new")
     first = one.recommend([user], 0)[0].items[0].item_id
-    one.delist(first)
+    one.assortment.remove(first)
     assert first not in [item.item_id for item in one.recommend([user], 0)[0].items]
     back = Recommender(settings())
     restore(back, *snapshot(one))

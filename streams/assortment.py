@@ -1,0 +1,100 @@
+"""What can be recommended: the items that are listed, what they say, and what the model makes of that."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.catalog import Catalog
+from models.content import Content, Description
+from models.counts import Counts
+from models.learner import Learner
+from models.ranking import Ranker
+from models.text import HASH_BYTES, Found, text_of
+from streams.encoding import TextEncoding
+from streams.events import ItemListed
+
+TITLE_CHARACTERS = 200  # a list is a message, and a catalogue is held in memory
+
+
+class Assortment:
+    """Takes in what the catalogue lists and removes. Every call belongs to the model's thread."""
+
+    def __init__(
+        self, catalog: Catalog, counts: Counts, ranker: Ranker, learner: Learner, is_on: bool
+    ) -> None:
+        """`is_on`: the model learns from what items say; otherwise they have titles, and that is all."""
+        self.content: Content | None = None  # None until something is listed
+        self._catalog = catalog
+        self._counts = counts
+        self._ranker = ranker
+        self._learner = learner
+        self._is_on = is_on
+        self._texts: TextEncoding | None = None
+
+    def read_texts(self, encoding: TextEncoding) -> None:
+        """Have texts encoded from now on, and take in which are near to which."""
+        self._texts = encoding
+        encoding.on_found = self._take_neighbours
+
+    def enlist(self, item: ItemListed, is_candidate: bool = True) -> None:
+        """Take in what the catalogue says of an item.
+
+        `is_candidate`: it may be recommended before its first event, too.
+        """
+        row = self._catalog.admit(item.item_id)
+        self._catalog.enlist(row, item.title[:TITLE_CHARACTERS])
+        if not self._is_on:
+            return
+        content = self._open()
+        content.enlist(row, _described(item), self._counts.has_occurred(row), is_candidate=is_candidate)
+        if self._texts is not None:
+            text = text_of(item.title, item.text, item.categories, item.brand)
+            content.put_text(row, self._texts.submit(text))
+
+    def remove(self, item_id: str) -> None:
+        """Recommend an item no longer: the catalogue removed it."""
+        row = self._catalog.admit(item_id)
+        self._catalog.remove(row)
+        if self.content is not None:
+            self.content.remove(row)
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Return a copy of what is known of the listed; empty if nothing ever was."""
+        if self.content is None:
+            return {}
+        texts = {} if self._texts is None else {"text_hashes": self._texts.groups.hashes()}
+        return {**self.content.snapshot(), **texts}
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Become what the snapshot was of; where the model is not to learn from it, forget it."""
+        if not (self._is_on and arrays):
+            return
+        content = self._open()
+        content.restore(arrays)
+        hashes = arrays.get("text_hashes", np.zeros((0, HASH_BYTES), np.uint8))
+        if self._texts is None or not self._texts.groups.adopt(hashes):
+            content.forget_texts()  # whose numbers would mean others
+
+    def _open(self) -> Content:
+        """Return what is known of the listed, which the model looks at from the first call on."""
+        if self.content is None:
+            self.content = Content()
+            self._ranker.use_content(self.content)
+            self._learner.use_columns(self._ranker.features)
+        return self.content
+
+    def _take_neighbours(self, found: Found) -> None:
+        self._open().put_neighbours(found.changed, found.neighbours, found.similarities)
+
+
+def _described(item: ItemListed) -> Description:
+    return Description(
+        title=item.title,
+        text=item.text,
+        categories=item.categories,
+        brand=item.brand,
+        attributes=item.attributes,
+        relations=item.relations,
+    )
