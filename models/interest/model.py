@@ -161,11 +161,10 @@ class InterestModel:
 
     def _block(self, batch: Sequences, part: slice, candidates: Rows) -> tuple[Moments, Rows]:
         """Return a part of a batch, filled up to BLOCK users, and their candidates to whole KEPT."""
-        users = BLOCK - len(batch.lengths[part])
-        filled = (
-            np.concatenate([each[part], np.zeros((users, *each.shape[1:]), each.dtype)]) for each in batch
-        )
-        columns = -candidates.shape[1] % KEPT
+        columns, users = -candidates.shape[1] % KEPT, BLOCK - len(batch.lengths[part])
+        if not columns and not users:
+            return as_moments(Sequences(*(each[part] for each in batch)), self.settings.history), candidates
+        filled = (np.pad(each[part], ((0, users), *((0, 0),) * (each.ndim - 1))) for each in batch)
         asked = np.pad(candidates, ((0, BLOCK - len(candidates)), (0, columns)), constant_values=-1)
         return as_moments(Sequences(*filled), self.settings.history), asked
 
