@@ -6,6 +6,10 @@ KEPT = 64
 """How many candidates the first stage passes on, at most."""
 
 
+SEQUENCE = 32
+"""How many of a user's newest events are kept with an event that waits for its learner step."""
+
+
 @dataclass(frozen=True, slots=True)
 class Feature:
     """A number about a candidate, and the weight it starts with in both stages."""

@@ -28,7 +28,7 @@ def gather_content(
     values: int,
     most: int,
 ) -> None:
-    """Gather candidates of so many values of one kind, fewer of each of several; and of texts, unless it is 0."""
+    """Gather candidates of so many values of one kind, of fewer of each of several; and of texts alike."""
     if values == 0:
         return
     values = max(2, 2 * values // (content.used[0] + 1))

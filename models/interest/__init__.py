@@ -3,6 +3,7 @@
 `InterestModel` is the public face; it reads `Sequences` and is sized by `InterestSettings`.
 """
 
+from models.interest.asking import columns_of, fill_in, learn_from
 from models.interest.columns import INTEREST_FEATURES, columns
 from models.interest.descriptions import hashed
 from models.interest.model import InterestModel
@@ -15,6 +16,9 @@ __all__ = [
     "InterestSettings",
     "Sequences",
     "columns",
+    "columns_of",
+    "fill_in",
     "hashed",
     "in_sequences",
+    "learn_from",
 ]
