@@ -161,12 +161,12 @@ class InterestModel:
 
     def _block(self, batch: Sequences, part: slice, candidates: Rows) -> tuple[Moments, Rows]:
         """Return a part of a batch, filled up to BLOCK users, and their candidates to whole KEPT."""
-        columns, users = -candidates.shape[1] % KEPT, BLOCK - len(batch.lengths[part])
-        if not columns and not users:
-            return as_moments(Sequences(*(each[part] for each in batch)), self.settings.history), candidates
-        filled = (np.pad(each[part], ((0, users), *((0, 0),) * (each.ndim - 1))) for each in batch)
-        asked = np.pad(candidates, ((0, BLOCK - len(candidates)), (0, columns)), constant_values=-1)
-        return as_moments(Sequences(*filled), self.settings.history), asked
+        theirs: list[Any] = [each[part] for each in batch]
+        columns, users = -candidates.shape[1] % KEPT, BLOCK - len(theirs[0])
+        if columns or users:
+            theirs = [np.pad(each, ((0, users), *((0, 0),) * (each.ndim - 1))) for each in theirs]
+            candidates = np.pad(candidates, ((0, BLOCK - len(candidates)), (0, columns)), constant_values=-1)
+        return as_moments(Sequences(*theirs), self.settings.history), candidates
 
     def _encoded(
         self, moments: Moments, *others: Rows, fill: int = 0
