@@ -23,7 +23,7 @@ SHARED = 0
 _FIRST_SLOTS, _FIRST_ROWS = 1024, 1024
 _SWEPT = 4  # slots looked at a step, to see whether they are still used: more than a step can fill
 _NOBODY = -1
-_SPREAD = 0.05
+_SPREAD, _STARTS = 0.05, 4096
 _MANY = 255
 
 
@@ -41,9 +41,12 @@ class ItemEncoder:
     def __init__(self, settings: InterestSettings, device: torch.device, seed: int) -> None:
         self._settings = settings
         self._device = device
-        self._seed = seed
         self._optimizer = OPTIMIZERS[settings.row_optimizer]
         self._width = settings.dimensions + 1
+        random = np.random.default_rng(seed)
+        starts = random.normal(0, _SPREAD, (_STARTS, self._width)).astype(np.float32)
+        starts[:, -1] = 0  # the bias
+        self._starts = self._tensor(starts)  # [_STARTS, D + 1]
         columns = self._width * (1 + self._optimizer.remembered)
         self._table = torch.zeros(_FIRST_SLOTS, columns, device=device)  # values, then what is remembered
         self._owners: Rows = np.full(_FIRST_SLOTS, _NOBODY, np.int32)  # the row of each slot
@@ -161,10 +164,8 @@ class ItemEncoder:
             self._grow()
         slot = self._free.pop() if self._free else self._next
         self._next = max(self._next, slot + 1)
-        off = np.random.default_rng([self._seed, row]).normal(0, _SPREAD, self._width).astype(np.float32)
-        off[-1] = 0
         self._table[slot] = 0
-        self._table[slot, : self._width] = self._table[SHARED, : self._width] + self._tensor(off)
+        self._table[slot, : self._width] = self._table[SHARED, : self._width] + self._starts[row % _STARTS]
         self._owners[slot], self._slots[row], self._used[slot] = row, slot, self.events
 
     def _grow(self) -> None:

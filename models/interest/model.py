@@ -39,6 +39,7 @@ class InterestModel:
         """Know nothing; `device` is one of torch's."""
         self.settings = settings
         self.steps = 0
+        self._fresh = 0  # events since the last step
         self.skipped = 0  # steps whose gradient was not finite
         self.loss: float | None = None  # moving mean, None before the first step
         self._device = torch.device(device)
@@ -91,7 +92,7 @@ class InterestModel:
         weights: Floats,
         users: NDArray[np.uint64] | None = None,
     ) -> None:
-        """Take a step on B events, and on replayed ones with them.
+        """Take in B events; once there are enough since the last step, take one, on earlier ones, too.
 
         `targets` int32[B] are the rows of what came, whether they are among the candidates or not;
         `candidates` int32[B, KEPT] the rows that the ranker kept, `sizes` of them; `weights` float32[B] says
@@ -105,13 +106,17 @@ class InterestModel:
         events = Learned(*moments, targets, candidates, sizes, weights, owners)
         events = events.pick(is_known)
         self._reserve(events.moments, events.targets, events.candidates)
-        self._items.admit(events.targets)
         self._memory.take_in(events)
+        self._fresh += len(events.targets)
+        if self._fresh < self.settings.events_a_step:
+            return
         self.steps += 1
+        events = self._memory.newest(self._fresh)
+        self._items.admit(events.targets)
         random = np.random.Generator(np.random.Philox(key=[self._seed, self.steps]))
         if self.settings.replayed and self._memory.stored >= _FIRST_REPLAY:
-            again = self._memory.recall(self.settings.replayed, len(events.targets), random)
-            events = events.and_then(again)
+            events = events.and_then(self._memory.recall(self.settings.replayed, self._fresh, random))
+        self._fresh = 0
         self._descend(events, random)
 
     def describe(self, rows: Rows, texts: Floats | None = None, relations: Floats | None = None) -> None:
@@ -135,7 +140,7 @@ class InterestModel:
         dense = (self._flat.detach(), *self._remembered)
         return {
             "parameters": torch.stack(dense).cpu().numpy().copy(),
-            "steps": np.array([self.steps, self.skipped]),
+            "steps": np.array([self.steps, self.skipped, self._fresh]),
             "loss": np.array([] if self.loss is None else [self.loss]),
             **{f"{room}_{name}": array for room, arrays in rooms.items() for name, array in arrays.items()},
         }
@@ -148,7 +153,7 @@ class InterestModel:
         dense = self._tensor(arrays["parameters"]).clone()
         self._flat = dense[0].requires_grad_()
         self._remembered = tuple(dense[1:])
-        self.steps, self.skipped = (int(number) for number in arrays["steps"])
+        self.steps, self.skipped, self._fresh = (int(number) for number in arrays["steps"])
         self.loss = float(arrays["loss"][0]) if len(arrays["loss"]) else None
         self._rate.restore(_of("rate", arrays))
         self._items.restore(_of("items", arrays))
@@ -156,13 +161,12 @@ class InterestModel:
 
     def _block(self, batch: Sequences, part: slice, candidates: Rows) -> tuple[Moments, Rows]:
         """Return a part of a batch, filled up to BLOCK users, and their candidates to whole KEPT."""
-        users = BLOCK - len(batch.lengths[part])
-        filled = (
-            np.concatenate([each[part], np.zeros((users, *each.shape[1:]), each.dtype)]) for each in batch
-        )
-        columns = -candidates.shape[1] % KEPT
-        asked = np.pad(candidates, ((0, BLOCK - len(candidates)), (0, columns)), constant_values=-1)
-        return as_moments(Sequences(*filled), self.settings.history), asked
+        theirs: list[Any] = [each[part] for each in batch]
+        columns, users = -candidates.shape[1] % KEPT, BLOCK - len(theirs[0])
+        if columns or users:
+            theirs = [np.pad(each, ((0, users), *((0, 0),) * (each.ndim - 1))) for each in theirs]
+            candidates = np.pad(candidates, ((0, BLOCK - len(candidates)), (0, columns)), constant_values=-1)
+        return as_moments(Sequences(*theirs), self.settings.history), candidates
 
     def _encoded(
         self, moments: Moments, *others: Rows, fill: int = 0

@@ -86,6 +86,10 @@ class Memory:
             column[numbers % size] = theirs[name]
         self.stored += len(numbers)
 
+    def newest(self, count: int) -> Learned:
+        """Return the newest events."""
+        return self._ring.pick((self.stored - np.arange(count, 0, -1)) % self._settings.memory)
+
     def recall(self, count: int, skipped: int, random: np.random.Generator) -> Learned:
         """Return `count` random events, half of them recent, none of the `skipped` newest."""
         last = self.stored - skipped

@@ -22,6 +22,7 @@ class InterestSettings:
     text_dimensions: int = 32  # of what items are described by
 
     # What it learns from.
+    events_a_step: int = 32  # new events that a step waits for: larger steps are cheaper, and no worse
     replayed: int = 32  # earlier events a step, beside the new ones; 0: none
     memory: int = 20_000  # newest events that can be replayed
     recent: int = 3_000  # half of the replayed are of these newest; negatives are drawn from them
@@ -30,9 +31,9 @@ class InterestSettings:
     shared_weight: float = 0.5  # of the loss over these, beside that over the kept candidates
 
     # How it learns.
-    optimizer: OptimizerName = "adamw"  # of the weights that every event uses
+    optimizer: OptimizerName = "adagrad"  # of the weights that every event uses
     row_optimizer: OptimizerName = "adagrad"  # of the items' vectors, each of which few events use
-    learning_rate: float = 3e-3
+    learning_rate: float = 0.02
     row_learning_rate: float = 0.05
     rate: RateName = "constant"  # how the learning rates follow a drift
     l2: float = 0.0  # decay of weights and used vectors, a share of the learning rate

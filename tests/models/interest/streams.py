@@ -9,7 +9,15 @@ from models.interest import InterestModel, InterestSettings, Sequences
 BATCH = 16
 ITEMS = 40
 SMALL = InterestSettings(
-    dimensions=16, history=8, text_dimensions=4, replayed=16, memory=600, recent=200, shared_negatives=32
+    dimensions=16,
+    history=8,
+    text_dimensions=4,
+    events_a_step=16,
+    replayed=16,
+    memory=600,
+    recent=200,
+    shared_negatives=32,
+    learning_rate=0.05,
 )
 _NOW_MS = 1_700_000_000_000
 _SOON_MS, _LATE_MS = 2_000, 40 * 86_400_000

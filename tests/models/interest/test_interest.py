@@ -281,3 +281,20 @@ def test_the_mixer_is_told_where_a_candidate_stands_among_the_kept() -> None:
     assert np.allclose(told[0, :, 0], [-1.2247, 0, 1.2247, 0], atol=1e-3)
     assert np.allclose(told[0, :, 1], [-1.0, -0.5, 0, 0])
     assert not told[1:].any()
+
+
+def test_a_step_waits_for_its_events_wherever_it_is_interrupted() -> None:
+    """With steps of three batches two teach nothing yet; with the third all are learned from."""
+    settings = replace(SMALL, events_a_step=3 * BATCH)
+    model, (one, two, three) = InterestModel(settings, seed=1), _fresh(3)
+    before = model.logits(one.sequences, one.candidates)
+    one.teach(model)
+    two.teach(model)
+    assert np.array_equal(before, model.logits(one.sequences, one.candidates))
+    restored = InterestModel(settings, seed=1)
+    restored.restore(model.snapshot())
+    for each in (model, restored):
+        three.teach(each)
+    assert model.steps == 1
+    assert not np.array_equal(before, model.logits(one.sequences, one.candidates))
+    assert _same(model, restored)
