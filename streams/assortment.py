@@ -1,6 +1,6 @@
 """What can be recommended: the items that are listed, what they say, and what the model makes of that."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,16 @@ class Assortment:
         self._catalog.remove(row)
         if self.content is not None:
             self.content.remove(row)
+
+    def keep_only(self, item_ids: Container[str]) -> int:
+        """Remove every listed item that is not among these; return how many those were."""
+        if self.content is None:
+            return 0
+        listed = [self._catalog.item_id(row) for row in self.content.listed]
+        gone = [item_id for item_id in listed if item_id is not None and item_id not in item_ids]
+        for item_id in gone:
+            self.remove(item_id)
+        return len(gone)
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return a copy of what is known of the listed; empty if nothing ever was."""

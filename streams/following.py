@@ -42,6 +42,7 @@ class LogFollower:
         self._servers = servers
         self._take = take
         self._positions = dict(positions or {})
+        self.is_whole = True  # nothing was ever deleted from the topic by its age or size
         self._consumer: AIOKafkaConsumer | None = None
         self._task: asyncio.Task[None] | None = None
         self._moved = asyncio.Condition()
@@ -61,6 +62,7 @@ class LogFollower:
         starts = await consumer.beginning_offsets(self._tps)
         ends = await consumer.end_offsets(self._tps)
         consumer.assign(self._tps)
+        self.is_whole = not any(starts.values())
         for tp in self._tps:
             position = self._positions.get(tp.partition, starts[tp])
             if position > ends[tp]:
@@ -140,6 +142,7 @@ class LogFollower:
                 "%s partition %d begins at %d by now: what was to be read from %d on is gone",
                 *(self.topic, tp.partition, start, position),
             )
+            self.is_whole = False
             self._missed(max(start - position, 0))
             self._positions[tp.partition] = start
             consumer.seek(tp, start)

@@ -85,6 +85,11 @@ class Metrics:
         self.items_refused = counter(
             "items_refused", "Records of the items topic that are no items.", "reason"
         )
+        self.item_to_recommendable_seconds = histogram(
+            "item_to_recommendable_seconds",
+            "From the record timestamp of an item to the item being recommendable.",
+            SECONDS[:-1],
+        )
         self.text_waiting = gauge("text_waiting", "Distinct texts of items that have no vector yet.")
         self.texts_encoded = counter("texts_encoded", "Distinct texts that were encoded.")
         self.texts_known = counter("texts_known", "Distinct texts whose vectors were on disk.")

@@ -39,6 +39,11 @@ class Content:
         self._listed: set[int] = set()
         self._next_choice = _FIRST_CHOICE
 
+    @property
+    def listed(self) -> list[int]:
+        """Return the rows that are listed, in order."""
+        return sorted(self._listed)
+
     def enlist(self, row: int, item: Description, has_occurred: bool, is_candidate: bool = True) -> None:
         """Take in what is said of a row; what was said of it before holds no longer.
 
@@ -92,7 +97,7 @@ class Content:
     def choose_kinds(self) -> None:
         """Choose the kinds that say most of what is listed so far; those that stay keep what was counted."""
         self._next_choice = _LATER * max(len(self._listed), _FIRST_CHOICE)
-        rows = np.array(sorted(self._listed), np.int64)
+        rows = np.array(self.listed, np.int64)
         chosen = choose_kinds(
             {name: self._attributes.codes(name, rows) for name in self._attributes.names}, KINDS
         )
@@ -129,7 +134,7 @@ class Content:
             **copied(self.tables),
             **{f"attributes_{name}": array for name, array in self._attributes.snapshot().items()},
             "kinds": np.frombuffer(json.dumps(words).encode(), np.uint8),
-            "listed": np.array(sorted(self._listed), np.int64),
+            "listed": np.array(self.listed, np.int64),
             "next_choice": np.array([self._next_choice]),
         }
 
