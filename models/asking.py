@@ -13,7 +13,7 @@ from models.exclusion import Banned, ban
 from models.features import describe, describe_moment
 from models.first_stage import keep_best, learn, rank, score
 from models.history import History
-from models.waiting import Slots
+from models.waiting import Slots, write_past
 
 
 @compiled
@@ -41,12 +41,15 @@ def ask(
     gather_leaders(tables, scratch, banned, items, history, limits)
     if content.used[0] > 0:
         rank_values(content, banned, items, history, now_ms, target, weight)
-        gather_content(content, scratch, banned, items, history, limits.kinds, limits.candidates)
     gather_neighbours(tables, scratch, banned, items, history, now_ms, limits)
+    if content.used[0] > 0:
+        most = limits.candidates + limits.candidates // 3
+        gather_content(content, scratch, banned, items, history, limits.kinds, most)
     describe(tables, scratch, history, now_ms)
     if content.used[0] > 0:
         describe_content(content, tables, items, scratch, history)
     describe_moment(tables, history, now_ms, slots.contexts[slot])
+    write_past(history, now_ms, target, slots, slot)
     score(scratch, scoring)
     goal = place_of(scratch, target) if target >= 0 else -1
     slots.sizes[slot], slots.targets[slot] = keep_best(

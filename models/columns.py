@@ -6,6 +6,10 @@ KEPT = 64
 """How many candidates the first stage passes on, at most."""
 
 
+SEQUENCE = 32
+"""How many of a user's newest events are kept with an event that waits for its learner step."""
+
+
 @dataclass(frozen=True, slots=True)
 class Feature:
     """A number about a candidate, and the weight it starts with in both stages."""
@@ -66,7 +70,7 @@ NEAR = 20
 OF_A_KIND = (Feature("kind"), Feature("share of kind", 2.0), Feature("cold share of kind", 4.0))
 CONTENT_FEATURES = (
     *(Feature(f"{each.name} {kind}", each.initial_weight) for kind in range(KINDS) for each in OF_A_KIND),
-    Feature("never occurred"),
+    Feature("never occurred", -2.0),  # it has to earn its place
     Feature("text like the history"),  # .85^p similarity, as a root of its share of the largest
     Feature("text like what goes with the history"),  # co-occurrence of what reads alike
     Feature("text like what is popular"),

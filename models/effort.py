@@ -24,6 +24,7 @@ class Effort:
     batch: int  # replayed events a replay step
     sampled: int  # kept items that one learned event looks at
     memory: int  # newest replayable events that replay draws from
+    has_interest: bool  # whether the interest model is asked, and learns, where there is one
 
 
 FULL = Effort(
@@ -37,6 +38,7 @@ FULL = Effort(
     batch=16,
     sampled=32,
     memory=20_000,
+    has_interest=True,
 )
 HALF = Effort(
     name="half",
@@ -49,6 +51,7 @@ HALF = Effort(
     batch=16,
     sampled=16,
     memory=20_000,
+    has_interest=False,
 )
 LOW = Effort(
     name="low",
@@ -61,6 +64,7 @@ LOW = Effort(
     batch=16,
     sampled=12,
     memory=20_000,
+    has_interest=False,
 )
 LEVELS = (FULL, HALF, LOW)
 EFFORTS = {effort.name: effort for effort in LEVELS}

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from models.columns import FEATURES, KEPT, ROOTS, Feature, Q
 from models.effort import EFFORTS, FULL, Effort
+from models.interest import INTEREST_FEATURES, InterestModel, columns_of, fill_in, learn_from
 from models.mixer.backends import Backend, CompiledBackend
 from models.mixer.layout import Floats, Layout
 from models.mixer.network import TorchBackend
 from models.mixer.replay import Memory, Minibatch, empty_minibatch
+from models.ranking import Query
 from models.remapping import places_of, remap_learner
 from models.waiting import Waiting
 
@@ -44,6 +46,7 @@ class Learner:
         effort: Effort = FULL,
         backend: type[Backend] | None = None,
         features: Sequence[Feature] = FEATURES,
+        interest: InterestModel | None = None,
     ) -> None:
         """Score by the features' initial weights until it has learned.
 
@@ -63,10 +66,15 @@ class Learner:
         self.next_slot = 0
         self._ranked = 0  # how many of the waiting have their rank
         self._ready: deque[tuple[Ticket, int | None]] = deque()
-        self._lay_out(features)
+        self.interest = interest
+        self._lay_out(self._with_interest(features))
 
     def use_columns(self, features: Sequence[Feature]) -> None:
-        """Go on over other columns, known by their names: of those that are new nothing is learned yet."""
+        """Go on over other columns of the ranker: of those that are new nothing is learned yet."""
+        self.use_all_columns(self._with_interest(features))
+
+    def use_all_columns(self, features: Sequence[Feature]) -> None:
+        """Go on over just these columns, known by their names."""
         if [each.name for each in features] == [each.name for each in self.features]:
             return
         theirs, was = self.snapshot(), self._layout
@@ -132,6 +140,18 @@ class Learner:
         """Return the scores [n] of features [n, F] in a context [Q]; each row's depends on no other row."""
         return self._backend.scores(features, context)
 
+    def complete(self, queries: Sequence[Query]) -> None:
+        """Add to the features of queries what only the learner knows of their candidates."""
+        if self.interest is None or not queries:
+            return
+        if self.effort.has_interest:
+            histories, moments_ms = [each.history for each in queries], [each.now_ms for each in queries]
+            more = columns_of(self.interest, histories, moments_ms, [each.rows for each in queries])
+        else:
+            more = [np.zeros((len(each.rows), len(INTEREST_FEATURES)), np.float32) for each in queries]
+        for query, theirs in zip(queries, more, strict=True):
+            query.features = np.concatenate([query.features, theirs], axis=1)  # [n, F] -> [n, all columns]
+
     def weights(self) -> Floats:
         """Return a copy of the mixer's parameters [P]."""
         parameters: Floats = self._backend.snapshot()["parameters"]
@@ -148,12 +168,19 @@ class Learner:
         for array in (self.waiting.features, self.waiting.contexts, self.waiting.rows, self.waiting.users):
             array[theirs] = 0
         self.waiting.sizes[theirs] = self.waiting.first_ranks[theirs] = 0
-        self.waiting.targets[theirs] = -1
-        return len(theirs) + self._memory.forget(user)
+        self.waiting.targets[theirs] = self.waiting.slots.items[theirs] = -1
+        self.waiting.slots.lengths[theirs] = 0
+        self.waiting.slots.past_rows[theirs] = -1
+        remembered = self._memory.forget(user)
+        if self.interest is not None:
+            self.interest.forget(user)
+        return len(theirs) + remembered
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return a copy of the weights, of what steps remember, and of the events that wait for one."""
         rooms = {"waiting": self.waiting.snapshot(), "memory": self._memory.snapshot()}
+        if self.interest is not None:
+            rooms["interest"] = self.interest.snapshot()
         return {
             **self._backend.snapshot(),
             "steps": np.array([self.steps, self.skipped, self.next_slot, self._ranked]),
@@ -169,6 +196,12 @@ class Learner:
         self.steps, self.skipped, self.next_slot, self._ranked = (int(number) for number in arrays["steps"])
         self.loss = float(arrays["loss"][0]) if len(arrays["loss"]) else None
         self._ready.clear()
+        of_interest = _of("interest", arrays)
+        if self.interest is not None and of_interest:
+            self.interest.restore(of_interest)
+
+    def _with_interest(self, features: Sequence[Feature]) -> tuple[Feature, ...]:
+        return (*features, *INTEREST_FEATURES) if self.interest is not None else tuple(features)
 
     def _lay_out(self, features: Sequence[Feature]) -> None:
         """Begin anew over these columns."""
@@ -197,6 +230,8 @@ class Learner:
                 newest = min(effort.memory, RECENT) if number % 2 else effort.memory
                 if self._memory.recall(newest, effort.sampled, self._again):
                     self._descend(self._again)
+        if self.interest is not None and effort.has_interest:
+            learn_from(self.interest, self.waiting)
         self.steps += 1
 
     def _replays(self) -> int:
@@ -219,6 +254,8 @@ class Learner:
             self._ranked = stop
 
     def _rank_slots(self, waiting: Waiting, start: int, stop: int) -> None:
+        if self.interest is not None and self.effort.has_interest and start < stop:
+            fill_in(self.interest, waiting, start, stop)
         ranks, losses = self._backend.ranks(waiting, start, stop)
         slots = slice(start, stop)
         behind = np.where(waiting.first_ranks > 0, np.maximum(waiting.sizes + 1, waiting.first_ranks), 0)[

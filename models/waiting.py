@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import Floats, Rows, Times
-from models.columns import KEPT, F, Q
+from models.arrays import Actions, Floats, Rows, Times
+from models.columns import KEPT, SEQUENCE, F, Q
+from models.compiled import compiled
+from models.history import History
 
 
 class Slots(NamedTuple):
@@ -22,6 +24,12 @@ class Slots(NamedTuple):
     weights: Floats  # [B]
     tickets: Times  # [B]
     users: NDArray[np.uint64]  # [B]
+    items: Rows  # [B], what happened, whether it was a candidate or not
+    now_ms: Times  # [B]
+    lengths: Rows  # [B], of the user's newest events, oldest first, of which these are the columns:
+    past_rows: Rows  # [B, SEQUENCE], -1: unknown
+    past_actions: Actions  # [B, SEQUENCE]
+    past_times_ms: Times  # [B, SEQUENCE]
 
 
 class Waiting:
@@ -41,9 +49,15 @@ class Waiting:
             weights=np.ones(slots, np.float32),
             tickets=np.zeros(slots, np.int64),
             users=np.zeros(slots, np.uint64),
+            items=np.full(slots, -1, np.int32),
+            now_ms=np.zeros(slots, np.int64),
+            lengths=np.zeros(slots, np.int32),
+            past_rows=np.full((slots, SEQUENCE), -1, np.int32),
+            past_actions=np.zeros((slots, SEQUENCE), np.uint8),
+            past_times_ms=np.zeros((slots, SEQUENCE), np.int64),
         )
         self.features, self.contexts, self.rows, self.sizes = self.slots[:4]
-        self.targets, self.first_ranks, self.weights, self.tickets, self.users = self.slots[4:]
+        self.targets, self.first_ranks, self.weights, self.tickets, self.users = self.slots[4:9]
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return a copy of every column."""
@@ -55,3 +69,15 @@ class Waiting:
             if arrays[name].shape != array.shape:
                 raise ValueError(f"{name} of shape {arrays[name].shape}, expected {array.shape}")
             array[:] = arrays[name]
+
+
+@compiled
+def write_past(history: History, now_ms: int, item: int, slots: Slots, slot: int) -> None:
+    """Write the newest events of a history, and what came after them, -1 for nothing yet."""
+    length = min(len(history.rows), SEQUENCE)
+    start = len(history.rows) - length
+    slots.items[slot], slots.now_ms[slot], slots.lengths[slot] = item, now_ms, length
+    for place in range(length):
+        slots.past_rows[slot, place] = history.rows[start + place]
+        slots.past_actions[slot, place] = history.actions[start + place]
+        slots.past_times_ms[slot, place] = history.times_ms[start + place]

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 
 from models.catalog import Catalog
 from models.content import Content, Description
+from models.content.description import attributes_of
 from models.counts import Counts
+from models.interest import hashed
 from models.learner import Learner
 from models.ranking import Ranker
 from models.text import HASH_BYTES, Found, text_of
@@ -49,6 +51,7 @@ class Assortment:
             return
         content = self._open()
         content.enlist(row, _described(item), self._counts.has_occurred(row), is_candidate=is_candidate)
+        self._tell_interest(row, item)
         if self._texts is not None:
             text = text_of(item.title, item.text, item.categories, item.brand)
             content.put_text(row, self._texts.submit(text))
@@ -94,6 +97,17 @@ class Assortment:
             self._ranker.use_content(self.content)
             self._learner.use_columns(self._ranker.features)
         return self.content
+
+    def _tell_interest(self, row: int, item: ItemListed) -> None:
+        """Let the interest model know what an item shares with others."""
+        interest = self._learner.interest
+        if interest is not None:
+            attributes = attributes_of(_described(item))
+            said = hashed(
+                (f"{name}={value}" for name, value in attributes.items() if name != "title"),
+                interest.settings.text_dimensions,
+            )
+            interest.describe(np.array([row], np.int32), texts=said[None])
 
     def _take_neighbours(self, found: Found) -> None:
         self._open().put_neighbours(found.changed, found.neighbours, found.similarities)

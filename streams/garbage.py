@@ -1,5 +1,6 @@
 """How often Python looks for garbage that refers to itself: seldom, and never among what stays."""
 
+import atexit
 import gc
 
 ALLOCATIONS = 10_000
@@ -11,3 +12,4 @@ def collect_seldom() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(ALLOCATIONS)
+    atexit.register(gc.unfreeze)  # extensions look for what they leaked, when all else has gone

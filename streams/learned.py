@@ -29,7 +29,8 @@ def snapshot(recommender: Recommender) -> tuple[Arrays, Facts]:
     arrays["durable_ids"] = np.frombuffer(bytes(recommender.durable_ids), np.uint8)
     facts = {
         "group": recommender.settings.group,
-        "columns": [feature.name for feature in recommender.learner.features],
+        "columns": [feature.name for feature in recommender.ranker.features],
+        "learner_columns": [feature.name for feature in recommender.learner.features],
         "context": list(CONTEXT),
         "events": recommender.events,
         "model_version": recommender.model_version,
@@ -60,7 +61,7 @@ def restore(recommender: Recommender, arrays: Arrays, facts: Facts) -> None:
     recommender.catalog.restore(part["catalog"])
     recommender.counts.restore(part["counts"])
     ranker.use_columns(columns)
-    learner.use_columns(columns)
+    learner.use_all_columns([Feature(name) for name in facts["learner_columns"]])
     ranker.restore(part["ranker"])
     learner.restore(part["learner"])
     recommender.assortment.restore(part.get("assortment", {}))

@@ -1,21 +1,25 @@
 """From a user's state to the list that goes out."""
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
 from models.catalog import Catalog, FingerprintArray
 from models.history import History
 from models.learner import Learner
-from models.ranking import Ranker, Scored
+from models.ranking import Query, Ranker, Scored
 from state.overlay import User
 from streams.events import RecommendationList, RecommendedItem
 
 NOTHING: FingerprintArray = np.frombuffer(b"", np.uint32)
 
 
+_TOGETHER = 16  # users whose interest is worked out at once
+
+
 class Lister:
-    """Ranks for one user at a time; asking changes nothing."""
+    """Ranks for users; asking changes nothing."""
 
     def __init__(
         self, catalog: Catalog, ranker: Ranker, learner: Learner, length: int, has_exclusions: bool
@@ -26,17 +30,32 @@ class Lister:
         self._length = length
         self._has_exclusions = has_exclusions
 
-    def make(self, user: User, partition: int, now_ms: int, model_version: str) -> RecommendationList:
-        """Return a user's list as of now; it is empty where nothing can be said."""
-        query = self._ranker.query(self._history(user), now_ms, self._length)
-        items = [self._item(scored) for scored in self._ranker.top(query, self._length, self._learner.scores)]
+    def make(
+        self, users: Sequence[User], partition: int, stream_ms: int, model_version: str
+    ) -> list[RecommendationList]:
+        """Return the users' lists as of the time of their stream; empty where nothing can be said."""
+        lists = []
+        for start in range(0, len(users), _TOGETHER):
+            asked = users[start : start + _TOGETHER]
+            moments_ms = [max(user.state.newest_time_ms, stream_ms) for user in asked]
+            queries = [
+                self._ranker.query(self._history(user), now_ms, self._length)
+                for user, now_ms in zip(asked, moments_ms, strict=True)
+            ]
+            self._learner.complete(queries)
+            for user, query in zip(asked, queries, strict=True):
+                lists.append(self._list(user, query, partition, model_version))
+        return lists
+
+    def _list(self, user: User, query: Query, partition: int, model_version: str) -> RecommendationList:
+        scored = self._ranker.top(query, self._length, self._learner.scores)
         return RecommendationList(
             user_id=user.user_id,
             made_at=time.time_ns() // 1_000_000,
             event_time=user.state.newest_time_ms,
             model_version=model_version,
             positions={topic: (partition, at) for topic, at in user.state.positions.items()},
-            items=items,
+            items=[self._item(each) for each in scored],
         )
 
     def excluded(self, user: User) -> FingerprintArray:

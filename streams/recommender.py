@@ -8,9 +8,12 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+import torch
+
 from models.catalog import UNKNOWN, Catalog, KeyCollision
 from models.counts import Counts
 from models.effort import EFFORTS, FULL, Effort, Pace
+from models.interest import InterestModel
 from models.learner import Learner
 from models.lessons import Lesson, Past
 from models.prequential import BASELINES, Prequential
@@ -54,6 +57,14 @@ class _Event(NamedTuple):
     is_taught: bool  # it was counted and learned from before
 
 
+def interest_of(settings: Settings) -> InterestModel | None:
+    """Return a new interest model where the settings want one: with "auto" where it has a GPU to itself."""
+    has_gpu = settings.device != "cpu" and torch.cuda.is_available()
+    if settings.interest == "off" or (settings.interest == "auto" and not has_gpu):
+        return None
+    return InterestModel(device="cuda" if has_gpu else "cpu", seed=settings.seed)
+
+
 class Recommender:
     """One worker's model over the users of all its partitions. Every call belongs to one thread."""
 
@@ -63,7 +74,7 @@ class Recommender:
         self.catalog = Catalog()
         self.counts = Counts(self.catalog)
         self.ranker = Ranker(self.catalog, self.counts)
-        self.learner = Learner(device=settings.device, seed=settings.seed)
+        self.learner = Learner(device=settings.device, seed=settings.seed, interest=interest_of(settings))
         self.assortment = Assortment(self.catalog, self.counts, self.ranker, self.learner, settings.content)
         self._pace = Pace()
         self.effort = EFFORTS.get(settings.effort, FULL)
@@ -157,11 +168,8 @@ class Recommender:
 
     def recommend(self, users: Iterable[User], partition: int) -> list[RecommendationList]:
         """Rank for the users, for the time of their partition's stream; empty where nothing can be said."""
-        stream_ms, version = self.stream_time_ms.get(partition, 0), self.model_version
-        return [
-            self._lister.make(user, partition, max(user.state.newest_time_ms, stream_ms), version)
-            for user in users
-        ]
+        stream_ms = self.stream_time_ms.get(partition, 0)
+        return self._lister.make([*users], partition, stream_ms, self.model_version)
 
     def count_examples(self, examples: Examples) -> tuple[int, int]:
         """Count what another's transaction taught, and our own of before a crash, each event once.

@@ -221,6 +221,9 @@ class Runtime(mode.Service):  # type: ignore[misc]
         metrics.count_prequential(recommender.variant, recommender.prequential)
         if recommender.learner.loss is not None:
             metrics.loss.labels("ranker").set(recommender.learner.loss)
+        interest = recommender.learner.interest
+        if interest is not None and interest.loss is not None:
+            metrics.loss.labels("interest").set(interest.loss)
         partitions = [lane.partition for lane in owned if lane.partition.is_open]
         metrics.users.set(sum(part.overlay.stored_users for part in partitions))
         metrics.state_bytes.set(sum(part.store.approximate_bytes() for part in partitions))

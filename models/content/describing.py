@@ -12,7 +12,7 @@ from models.catalog import Items
 from models.columns import CO_OCCURRENCE, KINDS, NEAR, OF_A_KIND, RECENT, F
 from models.compiled import compiled, inlined
 from models.content.gathering import LOOK_BACK
-from models.content.layout import NONE, WARM, ContentTables, scratch_of, tables_of
+from models.content.layout import NONE, TEXT_SUMS, WARM, ContentTables, scratch_of, tables_of
 from models.content.shelving import firsts
 from models.content.values import LEAST, SCALE
 from models.counts.layout import LAST, POPULARITY, Tables, scale
@@ -27,8 +27,9 @@ _LOWEST = np.float32(-1.0)
 _JITTER = np.float32(1e-4 / 2**32)
 _A_KIND = len(OF_A_KIND)
 _COLD = F + _A_KIND * KINDS
-_TEXT, _TEXT_GOES_WITH, _TEXT_POPULAR = range(_COLD + 1, _COLD + 4)
+_TEXT = _COLD + 1
 _LIKE, _GOES_WITH, _POPULAR = range(3)  # the sums of a text
+_SPEAKS = np.float32(0.5)  # the root of a share of the largest among the candidates
 _ONE = np.float32(1.0)
 
 
@@ -88,50 +89,48 @@ def _warm_share(content: ContentTables, kind: int, tables: Tables, row: int, val
 
 @compiled
 def _add_up_texts(content: ContentTables, scratch: Scratch, history: History) -> None:
-    """Add up for every text how near it is to the history, and what goes with that, or is popular."""
-    texts, near, nearness = content.texts.values[0], content.near, content.nearness
+    """Add up for every text how near it is to the history, and to what goes with that, or is popular.
+
+    Only what goes with it most, or is most popular, speaks for others.
+    """
+    texts, features = content.texts.values[0], scratch.features
     content.queries[-1] += 1
     for position in range(min(len(history.rows), LOOK_BACK)):
         row = history.rows[len(history.rows) - 1 - position]
-        text = texts[row] if row >= 0 else NONE
-        if text == NONE:
-            continue
-        _sums_of(content, text)[_LIKE] += _STEEP[position]
-        for at in range(NEAR):
-            if near[text, at] == NONE:
-                break
-            _sums_of(content, near[text, at])[_LIKE] += _STEEP[position] * nearness[text, at]
-    features = scratch.features
+        if row >= 0 and texts[row] != NONE:
+            _sums_of(content, texts[row])[_LIKE] += _STEEP[position]
+            _spread(content, texts[row], _LIKE, _STEEP[position])
     for place in range(scratch.state[STATE_SIZE]):
         text = texts[scratch.rows[place]]
-        if text != NONE:
-            sums = _sums_of(content, text)
-            sums[_GOES_WITH] += features[CO_OCCURRENCE, place] * features[CO_OCCURRENCE, place]
-            sums[_POPULAR] += features[RECENT, place] * features[RECENT, place]
+        if text == NONE:
+            continue
+        if features[CO_OCCURRENCE, place] > _SPEAKS:
+            _spread(content, text, _GOES_WITH, features[CO_OCCURRENCE, place])
+        if features[RECENT, place] > _SPEAKS:
+            _spread(content, text, _POPULAR, features[RECENT, place])
+
+
+@compiled
+def _spread(content: ContentTables, text: int, what: int, value: np.float32) -> None:
+    """Add a value to the sums of the texts nearest to one, as near as they are."""
+    near, nearness = content.near[text], content.nearness[text]
+    for at in range(NEAR):
+        if near[at] == NONE:
+            break
+        _sums_of(content, near[at])[what] += value * nearness[at]
 
 
 @compiled
 def _describe_texts(content: ContentTables, scratch: Scratch) -> None:
-    """Write what the sums of a candidate's text and of the nearest to it say."""
-    texts, near, sums = content.texts.values[0], content.near, content.sums
-    size, features, query = scratch.state[STATE_SIZE], scratch.features, content.queries[-1]
+    """Write the sums of every candidate's text."""
+    texts, size, features = content.texts.values[0], scratch.state[STATE_SIZE], scratch.features
     for place in range(size):
         text = texts[scratch.rows[place]]
-        if text == NONE:
-            continue
-        goes_with, popular = np.float32(0.0), np.float32(0.0)
-        for at in range(NEAR):
-            other = near[text, at]
-            if other == NONE:
-                break
-            if content.queries[other] == query:
-                goes_with += content.nearness[text, at] * sums[other, _GOES_WITH]
-                popular += content.nearness[text, at] * sums[other, _POPULAR]
-        features[_TEXT, place] = sums[text, _LIKE]
-        features[_TEXT_GOES_WITH, place] = goes_with
-        features[_TEXT_POPULAR, place] = popular
-    for column in (_TEXT, _TEXT_GOES_WITH, _TEXT_POPULAR):
-        take_roots(features[column], size)
+        if text != NONE and content.queries[text] == content.queries[-1]:
+            for what in range(TEXT_SUMS):
+                features[_TEXT + what, place] = content.sums[text, what]
+    for what in range(TEXT_SUMS):
+        take_roots(features[_TEXT + what], size)
 
 
 @inlined

@@ -5,7 +5,6 @@ import numpy as np
 from models.arrays import Floats, Rows
 from models.candidates import STATE_SIZE, Scratch, admit
 from models.catalog import Items
-from models.columns import NEAR
 from models.compiled import compiled, inlined
 from models.content.layout import NONE, SHELF, ContentTables, scratch_of
 from models.content.shelving import firsts
@@ -15,7 +14,8 @@ from models.history import History
 
 LOOK_BACK = 10
 """Events of a history whose texts are looked at."""
-_COLD_OF_A_VALUE, _COLD_OF_A_TEXT, _WARM_OF_A_TEXT = 16, 2, 2
+_ALIKE_TO, _ALIKE = 5, 8  # events whose texts bring candidates, and texts that each of them brings
+_COLD_OF_A_VALUE, _COLD_OF_A_TEXT, _WARM_OF_A_TEXT = 16, 1, 2
 
 
 @compiled
@@ -28,13 +28,14 @@ def gather_content(
     values: int,
     most: int,
 ) -> None:
-    """Gather candidates of so many values of each kind, and of texts unless that is 0."""
+    """Gather candidates of so many values of one kind, of fewer of each of several; and of texts alike."""
     if values == 0:
         return
+    values = max(2, 2 * values // (content.used[0] + 1))
     for kind in range(content.used[0]):
         _gather_warm(content, kind, scratch, banned, items, values, most)
         _gather_cold(content, kind, scratch, banned, items, values, most)
-    for position in range(min(len(history.rows), LOOK_BACK)):
+    for position in range(min(len(history.rows), _ALIKE_TO)):
         row = history.rows[len(history.rows) - 1 - position]
         text = content.texts.values[0, row] if row >= 0 else NONE
         if text != NONE:
@@ -82,7 +83,7 @@ def _gather_alike(
 ) -> None:
     """Gather items of a text and of the nearest to it."""
     texts = content.texts
-    for at in range(-1, NEAR):
+    for at in range(-1, _ALIKE):
         other = content.near[text, at] if at >= 0 else text
         if other == NONE:
             break

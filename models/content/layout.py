@@ -18,9 +18,9 @@ from models.first_stage import FIRST_SQUARES
 
 SHELF = 12
 """How many of the most popular items of a value are known."""
-VALUE_LIMITS = Limits(history=8, candidates=160, leaders=12, kept=0)
+VALUE_LIMITS = Limits(history=4, candidates=96, leaders=6, kept=0)
 HISTORY = 512  # events of a history, and repeats, at most, whose values are looked at
-_MOST_VALUES = 160
+_MOST_VALUES = 96
 _VALUE_SLOTS = 1 << 19  # neighbours of the values of one kind
 _FIRST_VALUES = 64
 

@@ -1,0 +1,252 @@
+"""The interest of users, learned online: it says what is likely next, and learns from what came."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from models.arrays import Floats, Rows
+from models.columns import KEPT
+from models.interest import loss
+from models.interest.items import Gathered, ItemEncoder
+from models.interest.network import Events, Network
+from models.interest.optimizers import OPTIMIZERS, decayed, length
+from models.interest.parameters import initial, shapes, views
+from models.interest.rates import RATES
+from models.interest.replay import Learned, Memory
+from models.interest.sequences import Moments, Sequences, as_moments
+from models.interest.settings import InterestSettings
+
+BLOCK = 16
+"""Users that are worked out together, always so many: a result does not depend on who else is asked for."""
+DEFAULTS = InterestSettings()
+_FIRST_REPLAY = 200  # events in the memory before it is of use
+_LOSS_MOVES = 0.01
+
+
+class InterestModel:
+    """Scores candidates by the interest of users at the moment of use, and learns by its own log-loss.
+
+    It changes in `learn` and nowhere else, and its random numbers follow from the seed and the number of
+    steps: the same calls of `learn` leave the same model, whatever was asked in between.
+    """
+
+    def __init__(self, settings: InterestSettings = DEFAULTS, device: str = "cpu", seed: int = 0) -> None:
+        """Know nothing; `device` is one of torch's."""
+        self.settings = settings
+        self.steps = 0
+        self._fresh = 0  # events since the last step
+        self.skipped = 0  # steps whose gradient was not finite
+        self.loss: float | None = None  # moving mean, None before the first step
+        self._device = torch.device(device)
+        self._seed = seed
+        self._shapes = shapes(settings)
+        self._flat = initial(settings, seed).to(self._device).requires_grad_()
+        self._optimizer = OPTIMIZERS[settings.optimizer]
+        self._remembered = tuple(torch.zeros_like(self._flat) for _ in range(self._optimizer.remembered))
+        self._network = Network(settings, self._device)
+        self._items = ItemEncoder(settings, self._device, seed)
+        self._memory = Memory(settings, KEPT)
+        self._rate = RATES[settings.rate]()
+
+    @torch.no_grad()
+    def logits(self, batch: Sequences, candidates: Rows) -> Floats:
+        """Return the scores float32[B, K] of candidates int32[B, K], by the weights of now.
+
+        What stands for no candidate must be a row all the same, or -1; its score means nothing.
+        """
+        scores, weights = np.zeros(candidates.shape, np.float32), views(self._flat, self._shapes)
+        for start in range(0, len(candidates), BLOCK):
+            part = slice(start, start + BLOCK)
+            moments, asked = self._block(batch, part, candidates[part])
+            gathered, events, (places,) = self._encoded(moments, asked)
+            items, biases = self._items.encode(weights, gathered)
+            theirs, _ = self._network.scores(weights, items, biases, events, places)
+            scores[part] = theirs[: len(scores[part]), : candidates.shape[1]].cpu().numpy()
+        return scores
+
+    @torch.no_grad()
+    def user_vector(self, batch: Sequences) -> Floats:
+        """Return the interest float32[B, D] of users at the moments of use."""
+        vectors = np.zeros((len(batch.lengths), self.settings.dimensions), np.float32)
+        weights = views(self._flat, self._shapes)
+        for start in range(0, len(vectors), BLOCK):
+            part = slice(start, start + BLOCK)
+            moments, _ = self._block(batch, part, np.zeros((0, 0), np.int32))
+            gathered, events, _ = self._encoded(moments)
+            items, _ = self._items.encode(weights, gathered)
+            theirs, _ = self._network.users(weights, items, events)
+            vectors[part] = theirs[: len(vectors[part])].cpu().numpy()
+        return vectors
+
+    def learn(
+        self,
+        batch: Sequences,
+        targets: Rows,
+        candidates: Rows,
+        sizes: Rows,
+        weights: Floats,
+        users: NDArray[np.uint64] | None = None,
+    ) -> None:
+        """Take in B events; once there are enough since the last step, take one, on earlier ones, too.
+
+        `targets` int32[B] are the rows of what came, whether they are among the candidates or not;
+        `candidates` int32[B, KEPT] the rows that the ranker kept, `sizes` of them; `weights` float32[B] says
+        how much an event counts; `users` are hashes for `forget`. An event with a negative target is none.
+        """
+        is_known = targets >= 0
+        if not is_known.any():
+            return
+        owners = np.zeros(len(targets), np.uint64) if users is None else users
+        moments = as_moments(batch, self.settings.history)
+        events = Learned(*moments, targets, candidates, sizes, weights, owners)
+        events = events.pick(is_known)
+        self._reserve(events.moments, events.targets, events.candidates)
+        self._memory.take_in(events)
+        self._fresh += len(events.targets)
+        if self._fresh < self.settings.events_a_step:
+            return
+        self.steps += 1
+        events = self._memory.newest(self._fresh)
+        self._items.admit(events.targets)
+        random = np.random.Generator(np.random.Philox(key=[self._seed, self.steps]))
+        if self.settings.replayed and self._memory.stored >= _FIRST_REPLAY:
+            events = events.and_then(self._memory.recall(self.settings.replayed, self._fresh, random))
+        self._fresh = 0
+        self._descend(events, random)
+
+    def describe(self, rows: Rows, texts: Floats | None = None, relations: Floats | None = None) -> None:
+        """Take in vectors of rows: of their texts, float32[n, T], and of what they are related to, [n, D].
+
+        They are not in a snapshot: describe the items again after it was restored.
+        """
+        self._items.describe(rows, texts, relations)
+
+    def forget(self, user: int) -> int:
+        """Blot out what is stored of a user to be replayed; return how many events that were. 0 is nobody."""
+        return self._memory.forget(user) if user else 0
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Return a copy of the weights, of the items' vectors, and of what is remembered."""
+        rooms = {
+            "items": self._items.snapshot(),
+            "memory": self._memory.snapshot(),
+            "rate": self._rate.snapshot(),
+        }
+        dense = (self._flat.detach(), *self._remembered)
+        return {
+            "parameters": torch.stack(dense).cpu().numpy().copy(),
+            "steps": np.array([self.steps, self.skipped, self._fresh]),
+            "loss": np.array([] if self.loss is None else [self.loss]),
+            **{f"{room}_{name}": array for room, arrays in rooms.items() for name, array in arrays.items()},
+        }
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Become what the snapshot was of. Raises ValueError for one of other settings."""
+        expected = (1 + len(self._remembered), len(self._flat))
+        if arrays["parameters"].shape != expected:
+            raise ValueError(f"parameters of shape {arrays['parameters'].shape}, expected {expected}")
+        dense = self._tensor(arrays["parameters"]).clone()
+        self._flat = dense[0].requires_grad_()
+        self._remembered = tuple(dense[1:])
+        self.steps, self.skipped, self._fresh = (int(number) for number in arrays["steps"])
+        self.loss = float(arrays["loss"][0]) if len(arrays["loss"]) else None
+        self._rate.restore(_of("rate", arrays))
+        self._items.restore(_of("items", arrays))
+        self._memory.restore(_of("memory", arrays))
+
+    def _block(self, batch: Sequences, part: slice, candidates: Rows) -> tuple[Moments, Rows]:
+        """Return a part of a batch, filled up to BLOCK users, and their candidates to whole KEPT."""
+        theirs: list[Any] = [each[part] for each in batch]
+        columns, users = -candidates.shape[1] % KEPT, BLOCK - len(theirs[0])
+        if columns or users:
+            theirs = [np.pad(each, ((0, users), *((0, 0),) * (each.ndim - 1))) for each in theirs]
+            candidates = np.pad(candidates, ((0, BLOCK - len(candidates)), (0, columns)), constant_values=-1)
+        return as_moments(Sequences(*theirs), self.settings.history), candidates
+
+    def _encoded(
+        self, moments: Moments, *others: Rows, fill: int = 0
+    ) -> tuple[Gathered, Events, list[Tensor]]:
+        """Return the items of moments and of other arrays of rows, the events, and places for the others.
+
+        Where there is no row, it is that of `fill`.
+        """
+        every = np.concatenate([moments.rows.ravel(), *(other.ravel() for other in others)])
+        gathered, places = self._items.gather(np.where(every < 0, fill, every))
+        parts = np.split(places, np.cumsum([moments.rows.size, *(other.size for other in others)])[:-1])
+        events = Events(
+            places=self._tensor(parts[0].reshape(moments.rows.shape)),  # [B * N] -> [B, N]
+            is_there=self._tensor((moments.rows >= 0).astype(np.float32)),
+            kinds=self._tensor(moments.kinds).long(),
+            kinds_now=self._tensor(moments.kinds_now).long(),
+            gaps=self._tensor(moments.gaps).long(),
+        )
+        shaped = zip(parts[1:], others, strict=True)
+        return gathered, events, [self._tensor(part.reshape(other.shape)) for part, other in shaped]
+
+    def _descend(self, learned: Learned, random: np.random.Generator) -> None:
+        """Take a step down the gradient of the loss over events and their negatives."""
+        settings = self.settings
+        own, is_own = loss.draw_own(learned, settings.kept_negatives, random)
+        drawn = self._memory.recent_targets(settings.shared_negatives, random)
+        shared = np.concatenate([learned.targets, drawn]) if settings.shared_negatives else drawn
+        fill = int(learned.targets[0])
+        asked = np.concatenate([learned.targets[:, None], np.where(is_own, own, fill)], 1)  # [B, 1 + J]
+        gathered, events, (places, pool) = self._encoded(learned.moments, asked, shared, fill=fill)
+        gathered.values.requires_grad_()
+        weights = views(self._flat, self._shapes)
+        items, biases = self._items.encode(weights, gathered)
+        scores, interest = self._network.scores(weights, items, biases, events, places)
+        counts = self._tensor(learned.weights)
+        kept = self._tensor(loss.is_kept(learned).astype(np.float32))
+        corrections = self._tensor(loss.corrections(learned, is_own))
+        total = (loss.own_loss(scores, self._tensor(is_own), corrections) * kept * counts).sum()
+        if len(shared):
+            log_q = self._tensor(np.log(self._memory.share(shared) * np.float32(len(shared))))
+            is_target = self._tensor(shared == learned.targets[:, None])  # [B, S]
+            against = interest @ items[pool].T + biases[pool]  # [B, D] @ [D, S] -> [B, S]
+            alone = (interest * items[places[:, 0]]).sum(1) + biases[places[:, 0]]  # [B]
+            others = loss.shared_loss(alone, against, log_q, is_target)
+            total = total + settings.shared_weight * (others * counts).sum()
+        mean = total / len(learned.targets)
+        self._apply(
+            gathered, mean, *torch.autograd.grad(mean, [self._flat, gathered.values], allow_unused=True)
+        )
+
+    def _apply(self, gathered: Gathered, mean: Tensor, dense: Tensor, rows: Tensor | None) -> None:
+        """Step down the gradients of weights [P] and gathered rows, unless they are not finite."""
+        if rows is None:  # without id vectors
+            rows = torch.zeros_like(gathered.values)
+        norm = float(length(dense, rows))
+        if not math.isfinite(norm):
+            self.skipped += 1
+            return
+        settings, now = self.settings, float(mean.detach())
+        self._rate.observe(now, dense)
+        scale = min(1.0, settings.longest_gradient / max(norm, 1e-12))
+        rate = settings.learning_rate * self._rate.factor
+        with torch.no_grad():
+            decayed(self._flat, rate, settings.l2)
+            self._optimizer.descend(self._flat, dense * scale, self._remembered, rate, self.steps)
+            row_rate = settings.row_learning_rate * self._rate.factor
+            self._items.descend(gathered, rows * scale, row_rate, self.steps)
+        self.loss = now if self.loss is None else self.loss + _LOSS_MOVES * (now - self.loss)
+
+    def _reserve(self, moments: Moments, *others: Rows) -> None:
+        """Make room for all these rows."""
+        rows = 1 + int(max(other.max(initial=-1) for other in (moments.rows, *others)))
+        self._items.reserve(rows)
+        self._memory.reserve(rows)
+
+    def _tensor(self, array: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+
+
+def _of(room: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {
+        name.removeprefix(f"{room}_"): each for name, each in arrays.items() if name.startswith(f"{room}_")
+    }

@@ -1,0 +1,78 @@
+"""The weights that all events share, in one flat vector: names, shapes, and what they start from."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from models.interest.sequences import GAPS, KINDS
+from models.interest.settings import InterestSettings
+
+DECAYS = (0.5, 0.85, 0.97)
+"""What a step back in the history weighs less, for each of the means of it."""
+_SMALL = 0.05
+_ZERO = frozenset({"outer", "drift_outer", "pair_weight", "text", "graph_gate"})
+_TABLES = frozenset({"kinds", "places", "start", "gaps", "pair_kinds"})
+
+Shape = tuple[int, ...]
+
+
+class Weights(NamedTuple):
+    """The weights as views of the flat vector.
+
+    D: dimensions, H: heads, N: history, P: pair dimensions, T: dimensions of texts.
+    """
+
+    kinds: Tensor  # [KINDS, D] added to the item of an event
+    asks: Tensor  # [D, H D] what each head of the attention looks for
+    places: Tensor  # [H, N] added to the logits of the attention, newest first
+    join: Tensor  # [(3 + H) D, D] of the means and of what the attention saw
+    inner: Tensor  # [(3 + H) D, 2 D]
+    outer: Tensor  # [2 D, D]
+    start: Tensor  # [D] the interest of who has no history
+    gaps: Tensor  # [GAPS + 1, 3 D] by the elapsed time: everybody's shift, and what the projection adds
+    drift_inner: Tensor  # [D, 2 D] of the projection
+    drift_outer: Tensor  # [2 D, D]
+    pair_item: Tensor  # [D, P]
+    pair_event: Tensor  # [D, P]
+    pair_kinds: Tensor  # [KINDS, P + D + 2] keys, an item's response to the time since, and both's biases
+    pair_weight: Tensor  # [1]
+    text: Tensor  # [T, D]
+    graph_gate: Tensor  # [D]
+
+
+def shapes(settings: InterestSettings) -> Weights:
+    """Return the shape of every weight, in the place of the weight."""
+    d, n, p, h = settings.dimensions, settings.history, settings.pair_dimensions, settings.heads
+    every: tuple[Shape, ...] = (
+        *((KINDS, d), (d, h * d), (h, n), ((3 + h) * d, d), ((3 + h) * d, 2 * d), (2 * d, d), (d,)),
+        *((GAPS + 1, 3 * d), (d, 2 * d), (2 * d, d)),
+        *((d, p), (d, p), (KINDS, p + d + 2), (1,)),
+        *((settings.text_dimensions, d), (d,)),
+    )
+    return Weights(*every)  # type: ignore[arg-type] # shapes stand where the tensors of these shapes will
+
+
+def views(flat: Tensor, of: Weights) -> Weights:
+    """Return the weights in a flat vector [P]."""
+    parts = torch.split(flat, [math.prod(shape) for shape in of])
+    return Weights(*(part.view(*shape) for part, shape in zip(parts, of, strict=True)))
+
+
+def initial(settings: InterestSettings, seed: int) -> Tensor:
+    """Return a flat vector [P] whose user is a mixture of means of the history, until it has learned.
+
+    What leads to an output is 0: the projection moves nothing, a pair adds nothing.
+    """
+    random = torch.Generator().manual_seed(seed)
+    parts = []
+    for name, shape in shapes(settings)._asdict().items():
+        scale = 1 / math.sqrt(max(1, shape[0]))
+        scale = 0.0 if name in _ZERO else _SMALL if name in _TABLES else scale
+        parts.append(torch.randn(shape, generator=random) * scale)
+        if name == "pair_kinds":
+            parts[-1][:, settings.pair_dimensions :] = 0
+        if name == "gaps":
+            parts[-1][:, : settings.dimensions] = 0
+    return torch.cat([part.flatten() for part in parts])

@@ -1,0 +1,300 @@
+"""The interest model: that it learns, what it may know, and what does not change its answers."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from models.interest import (
+    INTEREST_FEATURES,
+    InterestModel,
+    InterestSettings,
+    Sequences,
+    columns,
+    hashed,
+    in_sequences,
+)
+from models.interest.settings import OptimizerName, RateName
+from tests.models.histories import NOW_MS, history
+from tests.models.interest.streams import BATCH, ITEMS, SMALL, Batch, batch, first_rank_share, taught
+
+_STEPS = 400
+
+
+def _same(one: InterestModel, other: InterestModel) -> bool:
+    pairs = zip(one.snapshot().items(), other.snapshot().items(), strict=True)
+    return all(a == b and x.dtype == y.dtype and np.array_equal(x, y) for (a, x), (b, y) in pairs)
+
+
+def _fresh(count: int, seed: int = 99) -> list[Batch]:
+    random = np.random.default_rng(seed)
+    return [batch(random) for _ in range(count)]
+
+
+def _rows(each: Sequences, start: int, stop: int) -> Sequences:
+    return Sequences(*(column[start:stop] for column in each))
+
+
+def test_it_learns_what_follows_and_when_and_without_projection_only_what_follows() -> None:
+    """Where the next item depends on the last and on the elapsed time, only a projected interest tells it."""
+    whole, without = taught(steps=_STEPS), taught(replace(SMALL, uses_projection=False), steps=_STEPS)
+    held_out = _fresh(20)
+    assert first_rank_share(whole, held_out) > 0.8
+    assert 0.2 < first_rank_share(without, held_out) < 0.65
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adagrad", "adamw"])
+def test_the_loss_falls_with_every_optimizer(optimizer: OptimizerName) -> None:
+    """Each optimizer gets the loss well below that of who knows nothing."""
+    rates = {"sgd": 0.02, "adagrad": 0.02, "adamw": 3e-3}
+    settings = replace(
+        SMALL,
+        optimizer=optimizer,
+        row_optimizer=optimizer,
+        learning_rate=rates[optimizer],
+        row_learning_rate=3 * rates[optimizer],
+    )
+    early, late = taught(settings, steps=10), taught(settings, steps=_STEPS)
+    assert early.loss is not None
+    assert late.loss is not None
+    assert late.loss < 0.7 * early.loss
+    assert late.skipped == 0
+
+
+@pytest.mark.parametrize("rate", ["hypergradient", "restart"])
+def test_a_rate_that_follows_drift_learns_and_is_kept(rate: RateName) -> None:
+    """A changing learning rate still learns, and goes on from a snapshot as it was."""
+    model = taught(replace(SMALL, rate=rate), steps=100)
+    restored = InterestModel(model.settings, seed=1)
+    restored.restore(model.snapshot())
+    for each in _fresh(5):
+        each.teach(model)
+        each.teach(restored)
+    assert _same(model, restored)
+    assert model.loss is not None
+    assert model.loss < 5
+
+
+def test_a_snapshot_goes_on_exactly() -> None:
+    """Restored in another model and continued, it is the same to the last bit; asking changed nothing."""
+    model = taught(steps=40)
+    restored = InterestModel(SMALL, seed=1)
+    restored.restore(model.snapshot())
+    for each in _fresh(30):
+        asked = model.logits(each.sequences, each.candidates)
+        assert np.array_equal(asked, restored.logits(each.sequences, each.candidates))
+        each.teach(model)
+        each.teach(restored)
+        model.user_vector(each.sequences)
+    assert _same(model, restored)
+
+
+def test_a_snapshot_of_other_sizes_is_refused() -> None:
+    """A snapshot that does not fit is refused with the sizes, not taken in part."""
+    arrays = taught(steps=2).snapshot()
+    with pytest.raises(ValueError, match="expected"):
+        InterestModel(replace(SMALL, dimensions=32)).restore(arrays)
+    with pytest.raises(ValueError, match="expected"):
+        InterestModel(replace(SMALL, memory=500)).restore({**arrays, "memory_stored": np.array([500])})
+
+
+def test_what_comes_later_changes_no_logits_of_before() -> None:
+    """Asked again before anything is learned, logits are the same, whatever lies behind a sequence's end."""
+    model, (each,) = taught(), _fresh(1)
+    before = model.logits(each.sequences, each.candidates)
+    rows, times_ms = each.sequences.rows.copy(), each.sequences.times_ms.copy()
+    behind = np.arange(rows.shape[1]) >= each.sequences.lengths[:, None]
+    rows[behind], times_ms[behind] = 7, times_ms.max() + 1000
+    changed = each.sequences._replace(rows=rows, times_ms=times_ms)
+    assert behind.any()
+    assert np.array_equal(before, model.logits(changed, each.candidates))
+    each.teach(model)
+    assert not np.array_equal(before, model.logits(each.sequences, each.candidates))
+
+
+def test_logits_depend_on_nobody_else_in_the_batch() -> None:
+    """One user alone, or with fewer candidates, or among many, gets the same logits to the last bit."""
+    model, (each, other) = taught(), _fresh(2)
+    together = Sequences(
+        *(np.concatenate(pair) for pair in zip(each.sequences, other.sequences, strict=True))
+    )
+    everything = model.logits(together, np.concatenate([each.candidates, other.candidates]))
+    for user in (0, 5, BATCH + 3):
+        alone = _rows(together, user, user + 1)
+        asked = (each.candidates if user < BATCH else other.candidates)[user % BATCH][None]
+        assert np.array_equal(model.logits(alone, asked)[0], everything[user])
+        assert np.array_equal(model.logits(alone, asked[:, :11])[0], everything[user, :11])
+        assert np.array_equal(model.user_vector(alone)[0], model.user_vector(together)[user])
+
+
+def test_padding_changes_nothing() -> None:
+    """A sequence in a wider array, or one whose oldest events lie beyond what is looked at, is the same."""
+    model, (each,) = taught(), _fresh(1)
+    wide = each.sequences._replace(
+        rows=np.pad(each.sequences.rows, ((0, 0), (0, 5)), constant_values=3),
+        actions=np.pad(each.sequences.actions, ((0, 0), (0, 5))),
+        times_ms=np.pad(each.sequences.times_ms, ((0, 0), (0, 5))),
+    )
+    expected = model.logits(each.sequences, each.candidates)
+    assert np.array_equal(expected, model.logits(wide, each.candidates))
+    older = each.sequences._replace(
+        rows=np.concatenate([each.sequences.rows[:, :3], each.sequences.rows], 1),
+        actions=np.concatenate([each.sequences.actions[:, :3], each.sequences.actions], 1),
+        times_ms=np.concatenate([each.sequences.times_ms[:, :3], each.sequences.times_ms], 1),
+        lengths=each.sequences.lengths + 3,
+    )
+    full = each.sequences.lengths == SMALL.history
+    assert full.any()
+    assert np.array_equal(expected[full], model.logits(older, each.candidates)[full])
+
+
+def test_who_has_no_history_is_asked_about_too() -> None:
+    """Without any event, or with unknown items alone, there are finite logits, and learning goes on."""
+    model = taught()
+    nobody = in_sequences([history(), history([-1, -1])], [NOW_MS, NOW_MS], SMALL.history)
+    asked = np.tile(np.arange(64, dtype=np.int32), (2, 1))
+    assert np.isfinite(model.logits(nobody, asked)).all()
+    model.learn(
+        nobody, np.array([1, 2], np.int32), asked, np.array([64, 0], np.int32), np.ones(2, np.float32)
+    )
+    assert model.skipped == 0
+    assert np.isfinite(model.logits(nobody, asked)).all()
+
+
+def test_the_same_history_read_from_histories() -> None:
+    """`in_sequences` keeps the newest events of each history, oldest first."""
+    read = in_sequences([history([4, 5, 6]), history([7])], [NOW_MS, NOW_MS + 1], 2)
+    assert read.rows.tolist() == [[5, 6], [7, -1]]
+    assert read.lengths.tolist() == [2, 1]
+    assert read.now_ms.tolist() == [NOW_MS, NOW_MS + 1]
+    assert read.times_ms[0].tolist() == [NOW_MS - 2000, NOW_MS - 1000]
+
+
+def test_events_without_a_known_item_teach_nothing() -> None:
+    """A step of nothing but unknown targets leaves the model as it was."""
+    model, other, (each,) = taught(), taught(), _fresh(1)
+    each.targets[:] = -1
+    each.teach(model)
+    assert _same(model, other)
+
+
+def test_a_gradient_that_is_not_finite_changes_no_weights() -> None:
+    """A step that cannot be taken is counted and left out."""
+    model, (each,) = taught(), _fresh(1)
+    parameters = model.snapshot()["parameters"]
+    each.weights[:] = np.inf
+    each.teach(model)
+    assert model.skipped == 1
+    assert np.array_equal(parameters, model.snapshot()["parameters"])
+
+
+def test_what_is_forgotten_is_not_replayed() -> None:
+    """Of a forgotten user nothing is left in the memory but what counts for how often items are taken."""
+    model, each = taught(), _fresh(1)[0]
+    each.teach(model, np.full(BATCH, 77, np.uint64))
+    assert model.forget(77) == BATCH
+    assert model.forget(77) == 0
+    assert model.forget(0) == 0
+    assert not (model.snapshot()["memory_users"] == 77).any()
+    _fresh(2)[1].teach(model)
+    assert model.skipped == 0
+
+
+@pytest.mark.parametrize(
+    ("switch", "value"),
+    [
+        ("uses_attention", False),
+        ("uses_ids", False),
+        ("uses_pairs", True),
+        ("replayed", 0),
+        ("shared_negatives", 0),
+    ],
+)
+def test_every_part_can_be_switched(switch: str, value: int) -> None:
+    """With another choice of parts it answers and learns as well, and answers differently."""
+    settings = replace(SMALL, **{switch: value})
+    model, whole, (each,) = taught(settings), taught(), _fresh(1)
+    logits = model.logits(each.sequences, each.candidates)
+    assert np.isfinite(logits).all()
+    assert not np.array_equal(logits, whole.logits(each.sequences, each.candidates))
+
+
+def test_texts_and_relations_tell_items_apart_that_have_no_vector_of_their_own() -> None:
+    """New items differ by what they are described by, and by nothing without; widths are checked."""
+    model, random, rows = taught(), np.random.default_rng(5), np.arange(ITEMS, dtype=np.int32)
+    texts = random.random((ITEMS + 2, 4), np.float32)
+    asked = np.tile(np.arange(ITEMS, ITEMS + 2, dtype=np.int32), (1, 1))
+    someone = in_sequences([history([1, 2])], [NOW_MS], SMALL.history)
+    before = model.logits(someone, asked)[0]
+    assert before[0] == before[1]
+    model.describe(np.arange(ITEMS + 2, dtype=np.int32), texts, random.random((ITEMS + 2, 16), np.float32))
+    for each in _fresh(20):
+        each.teach(model)
+    after = model.logits(someone, asked)[0]
+    assert after[0] != after[1]
+    with pytest.raises(ValueError, match="expected"):
+        model.describe(rows, texts[:ITEMS, :3])
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"heads": 0}, {"history": 0}, {"replayed": -1}, {"recent": 30_000}, {"admit_after": -1}]
+)
+def test_settings_that_cannot_work_are_refused(wrong: dict[str, int]) -> None:
+    """Sizes that do not fit together are refused with the rule."""
+    with pytest.raises(ValueError, match="must"):
+        InterestSettings(**wrong)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
+def test_a_gpu_gives_what_a_cpu_gives() -> None:
+    """The same stream on a GPU leaves the same logits, within the tolerance of its arithmetic."""
+    cpu, gpu, held_out = taught(steps=60), taught(steps=60, device="cuda"), _fresh(4)
+    for each in held_out:
+        expected = cpu.logits(each.sequences, each.candidates)
+        assert np.allclose(expected, gpu.logits(each.sequences, each.candidates), rtol=0.02, atol=0.02)
+    restored = InterestModel(SMALL, device="cpu", seed=1)
+    restored.restore(gpu.snapshot())
+    each = held_out[0]
+    assert np.allclose(
+        restored.logits(each.sequences, each.candidates),
+        gpu.logits(each.sequences, each.candidates),
+        rtol=1e-4,
+        atol=1e-4,
+    )
+
+
+def test_an_item_is_described_by_its_values() -> None:
+    """Items that share values are alike, whatever their order; without values there are zeros."""
+    one, same = hashed(["brand=a", "year=1"], 64), hashed(["year=1", "brand=a", "brand=a"], 64)
+    near, far = hashed(["brand=a", "year=2"], 64), hashed(["brand=b", "year=2"], 64)
+    assert np.array_equal(one, same)
+    assert one @ near > 3 * abs(one @ far)
+    assert not hashed([], 64).any()
+
+
+def test_the_mixer_is_told_where_a_candidate_stands_among_the_kept() -> None:
+    """The columns are of the first `sizes` logits alone: centred, scaled, and measured from the best."""
+    logits = np.array([[1.0, 3.0, 5.0, 99.0], [2.0, 2.0, 7.0, 7.0], [4.0, 4.0, 4.0, 4.0]], np.float32)
+    told = columns(logits, np.array([3, 2, 0], np.int32))
+    assert told.shape == (3, 4, len(INTEREST_FEATURES))
+    assert np.allclose(told[0, :, 0], [-1.2247, 0, 1.2247, 0], atol=1e-3)
+    assert np.allclose(told[0, :, 1], [-1.0, -0.5, 0, 0])
+    assert not told[1:].any()
+
+
+def test_a_step_waits_for_its_events_wherever_it_is_interrupted() -> None:
+    """With steps of three batches two teach nothing yet; with the third all are learned from."""
+    settings = replace(SMALL, events_a_step=3 * BATCH)
+    model, (one, two, three) = InterestModel(settings, seed=1), _fresh(3)
+    before = model.logits(one.sequences, one.candidates)
+    one.teach(model)
+    two.teach(model)
+    assert np.array_equal(before, model.logits(one.sequences, one.candidates))
+    restored = InterestModel(settings, seed=1)
+    restored.restore(model.snapshot())
+    for each in (model, restored):
+        three.teach(each)
+    assert model.steps == 1
+    assert not np.array_equal(before, model.logits(one.sequences, one.candidates))
+    assert _same(model, restored)

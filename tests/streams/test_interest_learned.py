@@ -1,0 +1,85 @@
+"""The interest model inside the recommender: in time, exact, in lists, and forgotten with its users."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from models.checkpoint import decode_checkpoint, encode_checkpoint
+from state import MemoryStore
+from state.overlay import Overlay
+from streams.evaluation import evaluate_log
+from streams.events import Interaction
+from streams.learned import restore, snapshot
+from streams.recommender import SCORER, Recommender, Record
+from streams.settings import Settings
+from tests.streams.random_logs import random_log
+
+ON = Settings(device="cpu", interest="on")
+OFF = msgspec.structs.replace(ON, interest="off")
+
+
+def records(log: list[Interaction]) -> list[Record]:
+    """Return one record an interaction."""
+    return [Record("clicks", 0, offset, [each]) for offset, each in enumerate(log)]
+
+
+@pytest.mark.parametrize("batch_ties", [False, True])
+def test_chunks_of_one_and_of_many_give_the_same_ranks(batch_ties: bool) -> None:
+    """With the interest model, too, ranks do not depend on how the stream is cut into chunks."""
+    settings = msgspec.structs.replace(ON, batch_ties=batch_ties)
+    one, many = (evaluate_log(random_log(3, 400), settings, "all", chunk=chunk) for chunk in (1, 150))
+    assert one.ranks[SCORER].tolist() == many.ranks[SCORER].tolist()
+
+
+def test_it_changes_ranks_and_only_after_it_has_learned() -> None:
+    """The first step's ranks are those of a recommender without it; later ones are not."""
+    log = random_log(3, 600)
+    with_it, without = (evaluate_log(log, settings, "all").ranks[SCORER] for settings in (ON, OFF))
+    assert with_it[:16].tolist() == without[:16].tolist()
+    assert with_it.tolist() != without.tolist()
+
+
+@pytest.mark.parametrize("stop_at", [0, 250])
+def test_a_restored_recommender_goes_on_exactly(stop_at: int) -> None:
+    """Saved, loaded and continued, it gives the ranks as if nothing had been."""
+    every = records(random_log(5, 400))
+    one, overlay, store = Recommender(ON), Overlay(MemoryStore()), MemoryStore()
+    one.step(every[:stop_at], overlay)
+    other = Recommender(ON)
+    restore(other, *decode_checkpoint(encode_checkpoint(*snapshot(one))))
+    store.write(overlay.changes())
+    told: tuple[list[object], list[object]] = ([], [])
+    for recommender, users, ranks in ((one, overlay, told[0]), (other, Overlay(store), told[1])):
+        recommender.on_rank = lambda *rank, into=ranks: into.append(rank)
+        recommender.step(every[stop_at:], users)
+        recommender.score_waiting()
+    assert told[0] == told[1]
+
+
+def test_a_checkpoint_serves_with_the_model_and_without_it() -> None:
+    """What was learned with it goes on without it, and the other way round."""
+    one = Recommender(ON)
+    one.step(records(random_log(5, 300)), Overlay(MemoryStore()))
+    without, again = Recommender(OFF), Recommender(ON)
+    restore(without, *snapshot(one))
+    assert without.learner.interest is None
+    assert without.learner.steps == one.learner.steps > 0
+    restore(again, *snapshot(without))
+    assert again.learner.interest is not None
+    assert again.learner.interest.steps == 0
+    np.testing.assert_array_equal(again.ranker.weights, one.ranker.weights)
+
+
+def test_lists_know_it_and_depend_on_nobody_else_who_is_asked_for() -> None:
+    """A user's list is the same alone and together with others, and is another than without the model."""
+    every, overlay = records(random_log(5, 600)), Overlay(MemoryStore())
+    recommender = Recommender(ON)
+    recommender.step(every, overlay)
+    users = [overlay.user(user) for user in sorted({line.user_id for r in every for line in r.interactions})]
+    together = recommender.recommend(users, 0)
+    alone = [recommender.recommend([user], 0)[0] for user in users]
+    assert [each.items for each in together] == [each.items for each in alone]
+    plain = Recommender(OFF)
+    plain.step(every, theirs := Overlay(MemoryStore()))
+    others = plain.recommend([theirs.user(user.user_id) for user in users], 0)
+    assert [each.items for each in others] != [each.items for each in together]
