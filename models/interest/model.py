@@ -16,7 +16,6 @@ from models.interest.items import Gathered, ItemEncoder
 from models.interest.network import Events, Network
 from models.interest.optimizers import OPTIMIZERS, decayed, length
 from models.interest.parameters import initial, shapes, views
-from models.interest.rates import RATES
 from models.interest.replay import Learned, Memory
 from models.interest.sequences import Moments, Sequences, as_moments
 from models.interest.settings import InterestSettings
@@ -51,7 +50,6 @@ class InterestModel:
         self._network = Network(settings, self._device)
         self._items = ItemEncoder(settings, self._device, seed)
         self._memory = Memory(settings, KEPT)
-        self._rate = RATES[settings.rate]()
 
     @torch.no_grad()
     def logits(self, batch: Sequences, candidates: Rows) -> Floats:
@@ -135,7 +133,6 @@ class InterestModel:
         rooms = {
             "items": self._items.snapshot(),
             "memory": self._memory.snapshot(),
-            "rate": self._rate.snapshot(),
         }
         dense = (self._flat.detach(), *self._remembered)
         return {
@@ -155,7 +152,6 @@ class InterestModel:
         self._remembered = tuple(dense[1:])
         self.steps, self.skipped, self._fresh = (int(number) for number in arrays["steps"])
         self.loss = float(arrays["loss"][0]) if len(arrays["loss"]) else None
-        self._rate.restore(_of("rate", arrays))
         self._items.restore(_of("items", arrays))
         self._memory.restore(_of("memory", arrays))
 
@@ -226,14 +222,13 @@ class InterestModel:
             self.skipped += 1
             return
         settings, now = self.settings, float(mean.detach())
-        self._rate.observe(now, dense)
         scale = min(1.0, settings.longest_gradient / max(norm, 1e-12))
-        rate = settings.learning_rate * self._rate.factor
         with torch.no_grad():
-            decayed(self._flat, rate, settings.l2)
-            self._optimizer.descend(self._flat, dense * scale, self._remembered, rate, self.steps)
-            row_rate = settings.row_learning_rate * self._rate.factor
-            self._items.descend(gathered, rows * scale, row_rate, self.steps)
+            decayed(self._flat, settings.learning_rate, settings.l2)
+            self._optimizer.descend(
+                self._flat, dense * scale, self._remembered, settings.learning_rate, self.steps
+            )
+            self._items.descend(gathered, rows * scale, settings.row_learning_rate, self.steps)
         self.loss = now if self.loss is None else self.loss + _LOSS_MOVES * (now - self.loss)
 
     def _reserve(self, moments: Moments, *others: Rows) -> None:

@@ -9,6 +9,7 @@ from models.interest.settings import OptimizerName
 
 _MOMENTUM = 0.9
 _BETA_1, _BETA_2 = 0.9, 0.99
+_FORGETTING = 0.999  # a step
 _EPSILON = 1e-8
 
 
@@ -37,7 +38,11 @@ class Sgd:
 
 
 class Adagrad:
-    """Adagrad (Duchi, Hazan, Singer 2011, JMLR 12): rare items take longer steps than frequent ones."""
+    """Adagrad (Duchi, Hazan, Singer 2011, JMLR 12): rare items take longer steps than frequent ones.
+
+    Its sums forget, as those of RMSprop do (Tieleman and Hinton 2012), so that its steps do not become
+    shorter for ever, and it follows a drift.
+    """
 
     remembered = 1
 
@@ -45,7 +50,7 @@ class Adagrad:
         self, values: Tensor, gradient: Tensor, memory: tuple[Tensor, ...], rate: float, steps: int
     ) -> None:
         """Change values and memory in place; `steps` counts this one, `rate` is the learning rate."""
-        memory[0].addcmul_(gradient, gradient)
+        memory[0].mul_(_FORGETTING).addcmul_(gradient, gradient)
         values.addcdiv_(gradient, memory[0].sqrt().add_(_EPSILON), value=-rate)
 
 

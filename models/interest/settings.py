@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 OptimizerName = Literal["sgd", "adagrad", "adamw"]
-RateName = Literal["constant", "hypergradient", "restart"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,6 @@ class InterestSettings:
     row_optimizer: OptimizerName = "adagrad"  # of the items' vectors, each of which few events use
     learning_rate: float = 0.02
     row_learning_rate: float = 0.05
-    rate: RateName = "constant"  # how the learning rates follow a drift
     l2: float = 0.0  # decay of weights and used vectors, a share of the learning rate
     longest_gradient: float = 10.0
 

@@ -15,7 +15,8 @@ from models.interest import (
     hashed,
     in_sequences,
 )
-from models.interest.settings import OptimizerName, RateName
+from models.interest.optimizers import OPTIMIZERS
+from models.interest.settings import OptimizerName
 from tests.models.histories import NOW_MS, history
 from tests.models.interest.streams import BATCH, ITEMS, SMALL, Batch, batch, first_rank_share, taught
 
@@ -60,20 +61,6 @@ def test_the_loss_falls_with_every_optimizer(optimizer: OptimizerName) -> None:
     assert late.loss is not None
     assert late.loss < 0.7 * early.loss
     assert late.skipped == 0
-
-
-@pytest.mark.parametrize("rate", ["hypergradient", "restart"])
-def test_a_rate_that_follows_drift_learns_and_is_kept(rate: RateName) -> None:
-    """A changing learning rate still learns, and goes on from a snapshot as it was."""
-    model = taught(replace(SMALL, rate=rate), steps=100)
-    restored = InterestModel(model.settings, seed=1)
-    restored.restore(model.snapshot())
-    for each in _fresh(5):
-        each.teach(model)
-        each.teach(restored)
-    assert _same(model, restored)
-    assert model.loss is not None
-    assert model.loss < 5
 
 
 def test_a_snapshot_goes_on_exactly() -> None:
@@ -298,3 +285,14 @@ def test_a_step_waits_for_its_events_wherever_it_is_interrupted() -> None:
     assert model.steps == 1
     assert not np.array_equal(before, model.logits(one.sequences, one.candidates))
     assert _same(model, restored)
+
+
+def test_adagrad_goes_on_moving_in_a_long_stream() -> None:
+    """After ten thousand equal gradients a step is as long as after five thousand, and not nothing."""
+    values, squares, steps = torch.zeros(1), torch.zeros(1), []
+    for number in range(1, 10_001):
+        before = float(values)
+        OPTIMIZERS["adagrad"].descend(values, torch.ones(1), (squares,), rate=1.0, steps=number)
+        steps.append(before - float(values))
+    assert steps[-1] > 0.03
+    assert steps[-1] == pytest.approx(steps[4_999], rel=0.05)
