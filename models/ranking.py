@@ -59,7 +59,7 @@ class Ranker:
         self._content = Content(kinds=0)
         self._banned: Banned = empty_banned(_FIRST_EXCLUSIONS)
         self.effort = FULL
-        self._mean_weight = np.zeros(1)  # 0: no event was weighed
+        self._mean_weight = 0.0  # no event was weighed
         self._lay_out(FEATURES)
 
     def use_content(self, content: Content) -> None:
@@ -75,9 +75,9 @@ class Ranker:
 
     def weigh(self, weight: float) -> float:
         """Return an event's weight as a share of the mean of late: only differences in weight count."""
-        mean = self._mean_weight[0] or weight
-        self._mean_weight[0] = mean + _WEIGHT_MOVES * (weight - mean)
-        return float(weight / mean)
+        mean = self._mean_weight or weight
+        self._mean_weight = mean + _WEIGHT_MOVES * (weight - mean)
+        return weight / mean
 
     def teach(
         self, lessons: Lessons, start: int, stop: int, at_once: int, waiting: Waiting, slot: int
@@ -157,7 +157,7 @@ class Ranker:
         return {
             "weights": self.weights.copy(),
             "squares": self.squares.copy(),
-            "mean_weight": self._mean_weight.copy(),
+            "mean_weight": np.array([self._mean_weight]),
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -166,7 +166,7 @@ class Ranker:
             raise ValueError(f"{len(arrays['weights'])} weights, expected {len(self.weights)}")
         self.weights[:] = arrays["weights"]
         self.squares[:] = arrays["squares"]
-        self._mean_weight[:] = arrays["mean_weight"]
+        self._mean_weight = float(arrays["mean_weight"][0])
 
     def _lay_out(self, features: Sequence[Feature]) -> None:
         """Begin anew over these columns."""

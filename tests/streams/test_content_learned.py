@@ -73,6 +73,21 @@ def test_an_item_is_recommended_before_its_first_click_and_no_longer_when_it_is_
     assert cold[0] in items_for(recommender, overlay, "u5")
 
 
+def test_a_removed_item_is_in_no_list_however_often_it_was_taken() -> None:
+    """Nobody's list has it, not theirs either who take it again and again; listed again it is back."""
+    repeated = [
+        Interaction(f"u{number % 40}", f"i{number % 40 % CATEGORIES}", "click", START_MS + 60_000 * number)
+        for number in range(400)
+    ]
+    recommender, overlay = stepped(repeated)
+    users = [f"u{user}" for user in range(40)]
+    assert "i5" in items_for(recommender, overlay, "u5")
+    recommender.assortment.remove("i5")
+    assert all("i5" not in items_for(recommender, overlay, user) for user in users)
+    recommender.assortment.enlist(listed(5))
+    assert "i5" in items_for(recommender, overlay, "u5")
+
+
 def test_without_the_setting_the_catalogue_gives_titles_only() -> None:
     """With `content = false` nothing cold is recommended and the model has no more columns."""
     recommender = Recommender(Settings(device="cpu", content=False))
