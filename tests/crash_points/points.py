@@ -65,6 +65,11 @@ def _halve(descriptor: int) -> None:
     os.ftruncate(descriptor, os.fstat(descriptor).st_size // 2)
 
 
+def _of_part(descriptor: int) -> bool:
+    """Count the file that a checkpoint is written to: not its folder, and no other file."""
+    return os.readlink(f"/proc/self/fd/{descriptor}").endswith(".part")
+
+
 def _of_checkpoint(_from: object, to: object = None) -> bool:
     """Count the renames to a checkpoint, or the removals of one."""
     return str(to if to is not None else _from).endswith(".checkpoint")
@@ -107,8 +112,8 @@ TRANSACTION = (
 CHECKPOINT = (
     Point("a checkpoint is half copied", "models.catalog:Catalog.snapshot", "after"),
     Point("a checkpoint is copied, not written", "streams.checkpointing:snapshot", "after"),
-    Point("half of a checkpoint is written", "os:fsync", "before", first=_halve),
-    Point("a checkpoint is written, not renamed", "os:fsync", "after"),
+    Point("half of a checkpoint is written", "os:fsync", "before", first=_halve, counted=_of_part),
+    Point("a checkpoint is written, not renamed", "os:fsync", "after", counted=_of_part),
     Point("a checkpoint is renamed", "os:replace", "after", counted=_of_checkpoint),
     Point("an old checkpoint is removed", "os:unlink", "after", counted=_of_checkpoint),
 )
