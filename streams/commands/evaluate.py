@@ -16,7 +16,6 @@ from streams.errors import ConfigurationError
 from streams.evaluation import (
     SLICES,
     VALLEY,
-    Listing,
     Sharing,
     Variant,
     check_plot,
@@ -24,7 +23,7 @@ from streams.evaluation import (
     listing_of,
     plot_curves,
 )
-from streams.events import ACTIONS, Interaction
+from streams.events import ACTIONS, Interaction, ItemListed
 from streams.logs import read_items, read_log, read_relations
 from streams.settings import Settings
 
@@ -111,14 +110,18 @@ def evaluate(
     settings = msgspec.structs.replace(settings, **{n: v for n, v in flags.items() if v is not None})
     if plot is not None:
         check_plot(plot)
+    if items is None and relations is None and (candidates == "catalog" or twins):
+        raise ConfigurationError(
+            "--candidates catalog and --twins are about items that are listed: name them by --items FILE"
+        )
     known: dict[str, set[str]] = {}
-    listing = Listing()
+    triples = read_relations(relations) if relations is not None else {}
+    listed = [ItemListed(item_id) for item_id in triples] if items is None else read_items(items)
+    listing = listing_of(listed, triples, candidates == "catalog", twins)
     if items is not None:
-        triples = read_relations(relations) if relations is not None else {}
-        listing = listing_of(read_items(items), triples, candidates == "catalog", twins)
         known["listed_share"] = {item.item_id for item in listing.items}
-        if relations is not None:
-            known["related_share"] = set(triples)
+    if relations is not None:
+        known["related_share"] = set(triples)
     coverage = _Coverage(read_log(log, limit), known)
     with progress("evaluating", limit) as done:
         evaluation = evaluate_log(
@@ -131,7 +134,8 @@ def evaluate(
         )
     if not evaluation.events:
         raise ConfigurationError(f"{log} has a header but no interactions; name a log that has some")
-    report = {"log": str(log), **evaluation.report(), **coverage.shares()}
+    conditions = {"candidates": candidates, "twins": twins}
+    report = {"log": str(log), **evaluation.report(), **conditions, **coverage.shares()}
     if plot is not None:
         plot_curves(evaluation, plot, f"{log}, variant {variant}")
         report["plot"] = str(plot)
@@ -171,14 +175,8 @@ def _print(report: dict[str, Any]) -> None:
         f"seen before. {report['events_per_second']:.0f} events/s, {report['cpu_seconds']:.0f} s of CPU, "
         f"{report['peak_rss_bytes'] / 2**20:.0f} MiB, {report['device']}"
     )
-    if len(report["by_action"]) > 1:
-        each = (f"{action} {told['ndcg@10']['full']:.4f}" for action, told in report["by_action"].items())
-        console.print(f"ndcg@10 by action, whole log: {', '.join(each)}")
-    if len(report["targets"]) < len(ACTIONS):
-        console.print(
-            f"predicted and scored: {', '.join(report['targets'])}; of weight 0, and only counted: "
-            f"{', '.join(action for action in ACTIONS if action not in report['targets'])}"
-        )
+    for line in _about_targets(report):
+        console.print(line)
     if report["workers"] > 1:
         console.print(
             f"{report['workers']} workers, {report['workers_late_events']} events late: "
@@ -196,6 +194,21 @@ def _print(report: dict[str, Any]) -> None:
             console.print(f"of {report[name]:.1%} of the events the item {of_what}")
     if "plot" in report:
         console.print(f"curves: {report['plot']}")
+
+
+def _about_targets(report: dict[str, Any]) -> Iterator[str]:
+    """Yield what is to be said of the events that were predicted."""
+    if len(report["by_action"]) > 1:
+        each = (f"{action} {told['ndcg@10']['full']:.4f}" for action, told in report["by_action"].items())
+        yield f"ndcg@10 by action, whole log: {', '.join(each)}"
+    if report["candidates"] == "catalog":
+        each = (f"{name} {told['ndcg@10']['full']:.4f}" for name, told in report["by_novelty"].items())
+        yield f"ndcg@10 of items that had occurred, and of items that had not: {', '.join(each)}"
+    if len(report["targets"]) < len(ACTIONS):
+        yield (
+            f"predicted and scored: {', '.join(report['targets'])}; of weight 0, and only counted: "
+            f"{', '.join(action for action in ACTIONS if action not in report['targets'])}"
+        )
 
 
 def _table(report: dict[str, Any], part: str) -> Table:

@@ -201,6 +201,23 @@ def test_the_command_prints_one_object_with_the_contracts_names(
     assert (report["effort"], report["workers"], report["batch_ties"]) == ("full", 1, False)
     assert set(report["ratio"]) == set(report["best_heuristic"]) == {"full", "last15", "last10"}
     assert isinstance(report["valleys"], list)
+    assert (report["candidates"], report["twins"]) == ("seen", 0)
+    assert report["by_novelty"]["warm"]["scored"] + report["by_novelty"]["cold"]["scored"] == 200
+
+
+def test_an_open_catalogue_needs_items_or_relations(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a word on what is listed the call is refused; relations alone list what they are of."""
+    path = write_log(tmp_path, random_log(7, 60))
+    with pytest.raises(SystemExit) as exited:
+        main(["evaluate", str(path), "--candidates", "catalog"])
+    assert exited.value.code == 2
+    assert "--items FILE" in capsys.readouterr().err
+    relations = tmp_path / "relations.csv"
+    relations.write_text("head,relation,tail\nitem:i1,by,m1\nitem:i2,by,m1\n")
+    report = evaluated(path, capsys, "--relations", str(relations), "--candidates", "catalog", "--twins", "1")
+    assert 0 < report["related_share"] < 1
 
 
 def evaluated(path: Path, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
