@@ -67,7 +67,7 @@ NEAR = 20
 
 # What the catalogue adds; 0 where it says nothing. Of each kind: the chance that its value comes next; and
 # that times the item's share of it, of items that occurred, and of others. All are 1 + log(chance) / 14.
-OF_A_KIND = (Feature("kind"), Feature("share of kind", 2.0), Feature("cold share of kind", 2.0))
+OF_A_KIND = (Feature("kind"), Feature("share of kind", 2.0), Feature("cold share of kind", 3.0))
 CONTENT_FEATURES = (
     *(Feature(f"{each.name} {kind}", each.initial_weight) for kind in range(KINDS) for each in OF_A_KIND),
     Feature("never occurred", -2.0),  # it has to earn its place

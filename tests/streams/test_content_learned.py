@@ -109,11 +109,11 @@ def test_only_an_open_catalogue_ranks_what_never_occurred() -> None:
     """Cold targets have ranks where every listed item is a candidate, none where only seen items are."""
     items = [listed(number) for number in range(ITEMS)]
     opened, closed = (
-        evaluate_log(log(1500), SETTINGS, "all", listing=listing_of(items, {}, is_open, twins=1))
+        evaluate_log(log(1500), SETTINGS, "all", listing=listing_of(items, {}, is_open, twins=0))
         for is_open in (True, False)
     )
     cold = opened.ranks[SCORER][~opened.was_seen]
-    by_chance = 10 / (2 * ITEMS)
+    by_chance = 10 / ITEMS
     assert ((cold > 0) & (cold <= 10)).mean() > 3 * by_chance
     assert not closed.ranks[SCORER][~closed.was_seen].any()
 
