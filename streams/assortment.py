@@ -49,9 +49,9 @@ class Assortment:
         self._catalog.enlist(row, item.title[:TITLE_CHARACTERS])
         if not self._is_on:
             return
-        content = self._open()
-        content.enlist(row, _described(item), self._counts.has_occurred(row), is_candidate=is_candidate)
-        self._tell_interest(row, item)
+        content, described = self._open(), _described(item)
+        content.enlist(row, described, self._counts.has_occurred(row), is_candidate=is_candidate)
+        self._tell_interest(row, described)
         if self._texts is not None:
             text = text_of(item.title, item.text, item.categories, item.brand)
             content.put_text(row, self._texts.submit(text))
@@ -98,11 +98,11 @@ class Assortment:
             self._learner.use_columns(self._ranker.features)
         return self.content
 
-    def _tell_interest(self, row: int, item: ItemListed) -> None:
+    def _tell_interest(self, row: int, item: Description) -> None:
         """Let the interest model know what an item shares with others."""
         interest = self._learner.interest
         if interest is not None:
-            attributes = attributes_of(_described(item))
+            attributes = attributes_of(item)
             said = hashed(
                 (f"{name}={value}" for name, value in attributes.items() if name != "title"),
                 interest.settings.text_dimensions,
