@@ -31,7 +31,7 @@ from streams.threads import InThread
 PORTION_LISTS = 16  # made again at once: as many as are ranked together, a few milliseconds
 MOST_LISTS = 256  # in one transaction
 BUSY_SECONDS = 1.0  # between two portions while a partition is behind
-TURN_SECONDS = 0.01  # between two looks whether another lane's portion is made
+LOCKED_SECONDS = 0.01  # between two looks whether another lane's portion is made
 READ_LISTS = 500  # of what was published before: read at once
 RETRY_SECONDS = 1.0
 
@@ -39,7 +39,7 @@ Follow = Callable[..., LogFollower]  # takes partitions=, take=, positions=
 log = logging.getLogger(__name__)
 
 
-class Turn(NamedTuple):
+class Locks(NamedTuple):
     """What the lanes of a worker do one at a time: make lists again, read those that were published."""
 
     making: asyncio.Lock
@@ -56,7 +56,7 @@ class Republishing:
         recommender: Recommender,
         in_thread: InThread,
         follow: Follow,
-        turn: Turn,
+        locks: Locks,
     ) -> None:
         """`follow` opens a LogFollower of the recommendations."""
         self._partition = partition
@@ -64,7 +64,7 @@ class Republishing:
         self._recommender = recommender
         self._in_thread = in_thread
         self._follow = follow
-        self._turn = turn
+        self._locks = locks
         self.on_waiting: Callable[[], object] = lambda: None  # called when lists were found beside the lane
         self._is_stale = False  # items were removed since the lists were looked through
         self._has_made_all = False  # nothing is left to make before the lane commits
@@ -106,12 +106,12 @@ class Republishing:
         if is_done and not self._is_stale:
             return None
         if is_calm:
-            return TURN_SECONDS if self._turn.making.locked() else 0.0
+            return LOCKED_SECONDS if self._locks.making.locked() else 0.0
         return max(self._last + BUSY_SECONDS - time.monotonic(), 0.0)
 
     async def make(self, overlay: Overlay, made: Collection[str]) -> list[RecommendationList]:
         """Return a portion of lists of users who did nothing, without those of these users."""
-        async with self._turn.making:
+        async with self._locks.making:
             lists = await self._in_thread(self._make, overlay, made)
         self._last = time.monotonic()
         return lists
@@ -200,7 +200,7 @@ class Republishing:
     # What was published before.
 
     async def _read(self) -> None:
-        async with self._turn.reading:
+        async with self._locks.reading:
             while True:
                 try:
                     await self._read_to_end()

@@ -30,7 +30,7 @@ from streams.partition import Partition
 from streams.published import PublishedLists, most_users
 from streams.recommender import Recommender
 from streams.replication import Replication
-from streams.republishing import Republishing, Turn
+from streams.republishing import Locks, Republishing
 from streams.settings import Settings
 from streams.threads import in_thread
 from streams.topics import TopicLayout
@@ -75,7 +75,7 @@ class Runtime(mode.Service):  # type: ignore[misc]
         self._servers = servers_of(settings)
         self._assigned: frozenset[int] | None = None
         self._turns = Turns()
-        self._one_by_one = Turn(asyncio.Lock(), asyncio.Lock())
+        self._republishing_locks = Locks(asyncio.Lock(), asyncio.Lock())
         self._thread = ThreadPoolExecutor(1, "model")
         self._in_thread = partial(in_thread, executor=self._thread)
         self._item_ids = ItemIds(
@@ -158,7 +158,9 @@ class Runtime(mode.Service):  # type: ignore[misc]
             return None
         published = PublishedLists(most_users(settings.list_length, partitions), settings.list_length)
         follow = partial(LogFollower, settings.topics.recommendations, servers=self._servers)
-        return Republishing(number, published, self.recommender, self._in_thread, follow, self._one_by_one)
+        return Republishing(
+            number, published, self.recommender, self._in_thread, follow, self._republishing_locks
+        )
 
     def _look_for_removed(self) -> None:
         for lane in self.owned():

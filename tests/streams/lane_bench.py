@@ -10,7 +10,7 @@ from streams.following import LogFollower
 from streams.lane import Lane
 from streams.published import PublishedLists
 from streams.recommender import Recommender, Record, Step
-from streams.republishing import Republishing, Turn
+from streams.republishing import Locks, Republishing
 from streams.settings import Settings
 from streams.threads import in_thread
 from streams.turns import Turns
@@ -48,17 +48,19 @@ class Bench:
         self.thread = ThreadPoolExecutor(1)
         self.caught_up = 0
         self.turns = Turns()
+        self.published: PublishedLists | None = None
         work = (self.partition, self.source, self.tools, self.thread, self._catch_up, self.turns)
         self.lane = Lane(*work, republishing=self._republishing(most_lists) if most_lists else None)
 
     def _republishing(self, most_lists: int) -> Republishing:
+        self.published = PublishedLists(most_lists, SETTINGS.list_length)
         return Republishing(
             0,
-            PublishedLists(most_lists, SETTINGS.list_length),
+            self.published,
             self.recommender,
             partial(in_thread, executor=self.thread),
             partial(LogFollower, SETTINGS.topics.recommendations, servers=[]),
-            Turn(asyncio.Lock(), asyncio.Lock()),
+            Locks(asyncio.Lock(), asyncio.Lock()),
         )
 
     async def _catch_up(self, partition: int) -> None:

@@ -1,9 +1,11 @@
 """Lists that are made again when an item is removed: a lane without a broker."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
+from aiokafka import TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from state.overlay import User
@@ -215,8 +217,8 @@ async def test_lists_of_before_the_opening_are_read_and_made_again(start: Start)
     await bench.wait(lambda: not bench.partition.is_open)
     await remove(bench, "i4")
     having, sent = who_has(bench, "i4"), len(bench.partition.sent)
-    foreign = [raw(LISTS, 0, b"stranger", b"{}"), raw(LISTS, 0, b"\xff", b"x"), raw(LISTS, 0, None, None)]
-    consumer.logs[0] = [*foreign, *log_of(bench)]
+    strange = [raw(LISTS, 0, b"stranger", b"{}"), raw(LISTS, 0, b"\xff", b"x"), raw(LISTS, 0, None, None)]
+    consumer.logs[0] = [*strange, *log_of(bench)]
     consumer.errors = [ConnectionError("away")] * 3
     bench.lane.begin(2)
     await bench.wait(lambda: not who_has(bench, "i4"))
@@ -269,6 +271,8 @@ async def test_the_erased_get_no_list(start: Start) -> None:
     gone = min(who_has(bench, "i4"))
     bench.lane.offer(chunk([raw(ERASURES, 0, gone.encode(), None)]))
     await bench.idle()
+    assert bench.published is not None
+    assert len(bench.published) == USERS - 1
     await remove(bench, "i4")
     await settled(bench)
     assert newest(bench)[gone] is None
@@ -319,3 +323,85 @@ async def test_a_user_on_whom_it_fails_stops_nobody(start: Start, monkeypatch: p
     bench.lane.offer(chunk([record(4 * USERS, unlucky, "i1")]))
     await bench.idle()
     assert not who_has(bench, "i4")
+
+
+async def test_a_lane_that_never_rests_makes_some_as_well(start: Start) -> None:
+    """Beside an unbroken stream of events a portion is made once a second, in a transaction of theirs."""
+    bench, _ = start()
+    await shopped(bench)
+    again, many = bench.lane.republishing, 5_000
+    assert again is not None
+    gate = threading.Event()
+    bench.thread.submit(gate.wait)
+    waits = bench.thread.submit(bench.recommender.assortment.remove, "i4")
+    bench.lane.offer(chunk([record(4 * USERS + number, "busy", "i1") for number in range(many)]))
+    again._last = float("-inf")
+    again.look_again()
+    gate.set()
+    waits.result()
+    await bench.wait(lambda: bench.metric("freshet_republished_lists_total") > 0)
+    assert bench.metric("freshet_events_total") < 4 * USERS + many / 2
+    await bench.idle()
+    await settled(bench)
+    assert not who_has(bench, "i4")
+
+
+async def test_lists_of_users_whom_nobody_knows_stay(start: Start) -> None:
+    """Lists of another shop, however many, are left alone and are in nobody's way."""
+    bench, _ = start()
+    await shopped(bench)
+    again, sent = bench.lane.republishing, len(bench.partition.sent)
+    assert again is not None
+    value = b'{"items": [{"item_id": "unheard of"}]}'
+    log = [raw(LISTS, number, b"stranger %d" % number, value) for number in range(100)]
+    bench.thread.submit(again._take, log).result()
+    assert again.waiting == 100
+    again.on_waiting()
+    await settled(bench)
+    assert (again.waiting, len(bench.partition.sent)) == (0, sent)
+
+
+async def test_whoever_gets_a_list_anyway_gets_no_other(start: Start) -> None:
+    """No list is made for users who get one for what they did."""
+    bench, _ = start()
+    await shopped(bench)
+    await bench.lane.drain()
+    again, overlay = bench.lane.republishing, bench.partition.overlay
+    assert again is not None
+    acting, *others = sorted(who_has(bench, "i4"))
+    overlay.user(acting).changed = True
+    await remove(bench, "i4")
+    made = await again.make(overlay, ())
+    assert {each.user_id for each in made} == set(others)
+    assert again.due_in(is_calm=True, made=len(made)) == 0
+    assert await again.make(overlay, others) == []
+    assert again.due_in(is_calm=True, made=len(made)) is None
+
+
+async def test_another_epoch_reads_on(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A partition that stays is read on; one that went and came back, from the beginning."""
+    bench, consumer = start()
+    await shopped(bench)
+    sought: list[int] = []
+    seek = consumer.seek
+
+    def noted(tp: TopicPartition, offset: int) -> None:
+        sought.append(offset)
+        seek(tp, offset)
+
+    monkeypatch.setattr(consumer, "seek", noted)
+    consumer.logs[0] = log_of(bench)
+
+    async def reopened(epoch: int) -> None:
+        count = len(sought)
+        bench.source.rewind()
+        bench.lane.begin(epoch)
+        again = bench.lane.republishing
+        await bench.wait(lambda: len(sought) > count and again is not None and again._own is None)
+
+    await reopened(2)
+    await reopened(3)
+    bench.lane.park()
+    await bench.wait(lambda: not bench.partition.is_open)
+    await reopened(4)
+    assert sought == [0, len(consumer.logs[0]), 0]
