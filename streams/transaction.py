@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import msgspec
 from aiokafka.structs import ConsumerRecord
 
 from state.overlay import Overlay
@@ -21,10 +20,10 @@ from streams.events import (
     Refused,
     dead_letter_headers,
     decode_erasure,
-    encode_list,
     encode_receipt,
 )
 from streams.examples import ExamplesRecorder, user_hash
+from streams.fitting import fitting_letter, fitting_list
 from streams.item_ids import PARTITION as ITEM_IDS_PARTITION
 from streams.item_ids import encode_key
 from streams.metrics import Metrics
@@ -36,8 +35,6 @@ from streams.topics.planning import MESSAGE_BYTES
 STEP_EVENTS = (
     500  # one step's interactions, up to the end of an order: nobody has the model's thread for long
 )
-ENVELOPE_BYTES = 4 * 2**10  # what a dead letter's headers and its batch need at most
-LIST_BYTES = 2**20 - ENVELOPE_BYTES  # a topic that nobody configured takes no larger record
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +205,7 @@ class Transaction:
                 settings.topics.recommendations,
                 self.partition,
                 recommendations.user_id.encode(),
-                _encoded(recommendations),
+                fitting_list(recommendations),
             )
         for user_id in self.erased:
             self._outgoing.add(settings.topics.recommendations, self.partition, user_id.encode(), None)
@@ -284,30 +281,8 @@ class Transaction:
         headers = dead_letter_headers(
             refused, record.topic, record.partition, record.offset, record.timestamp
         )
-        key, value, cut = self._fitting(record.key, record.value)
+        key, value, cut = fitting_letter(record.key, record.value, self._tools.message_bytes)
         self._outgoing.add(
             self._tools.settings.topics.dead_letters, self.partition, key, value, headers + cut
         )
         self._refused[record.topic, refused.reason] += 1
-
-    def _fitting(
-        self, key: bytes | None, value: bytes | None
-    ) -> tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]:
-        """Cut what the dead letters would not take: a record that came compressed may be of any size."""
-        room = self._tools.message_bytes - ENVELOPE_BYTES
-        size = len(key or b"") + len(value or b"")
-        if size <= room:
-            return key, value, []
-        key = key and key[:room]
-        value = value and value[: room - len(key or b"")]
-        return key, value, [("cut-from-bytes", str(size).encode())]
-
-
-def _encoded(recommendations: RecommendationList) -> bytes:
-    """Return a list's bytes, without its last items where no topic would take it whole: that would block."""
-    value = encode_list(recommendations)
-    while len(value) > LIST_BYTES and recommendations.items:
-        best = recommendations.items[: len(recommendations.items) // 2]
-        recommendations = msgspec.structs.replace(recommendations, items=best)
-        value = encode_list(recommendations)
-    return value

@@ -15,11 +15,12 @@ from state.overlay import Overlay
 from streams.checkpointing import load_newest
 from streams.errors import ConfigurationError
 from streams.events import Interaction, ItemListed, Refused, decode_erasure, decode_list
+from streams.fitting import LIST_BYTES
 from streams.identity import CHECKPOINTS
 from streams.learned import digests, snapshot
 from streams.recommender import Recommender, Record
 from streams.settings import Settings
-from streams.transaction import LIST_BYTES, Transaction
+from streams.transaction import Transaction
 from tests.streams.fakes import START_MS, record, tools_for
 
 LONG = Settings(device="cpu", list_length=1000)

@@ -9,9 +9,10 @@ from models.catalog import item_key
 from state import MemoryStore
 from state.overlay import Overlay
 from streams.events import RecommendationList, decode_list
+from streams.fitting import ENVELOPE_BYTES
 from streams.item_ids import encode_key
 from streams.settings import Settings, SourceFields
-from streams.transaction import ENVELOPE_BYTES, STEP_EVENTS, Transaction
+from streams.transaction import STEP_EVENTS, Transaction
 from tests.streams.fakes import CLICKS, ERASURES, PURCHASES, START_MS, raw, record, tools_for
 
 SETTINGS = Settings(device="cpu", history_length=1000)
