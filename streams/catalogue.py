@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aiokafka.structs import ConsumerRecord
 
@@ -34,11 +34,15 @@ class Catalogue:
         recommender: Recommender,
         metrics: Metrics,
         in_thread: InThread,
+        on_removed: Callable[[], object] = lambda: None,
     ) -> None:
+        """`on_removed` is called, in the event loop, after items were removed while the topic is followed."""
         self._recommender = recommender
         self._metrics = metrics
         self._in_thread = in_thread
-        self._follower = LogFollower(topic, partitions, servers, self._take)
+        self._follower = LogFollower(topic, range(partitions), servers, self._take)
+        self._on_removed = on_removed
+        self._has_removed = False  # since that was told last
         self._found: set[str] | None = set()  # the items that the topic has; None once it was read to its end
 
     async def start(self) -> None:
@@ -55,6 +59,9 @@ class Catalogue:
         done = 0
         while done < len(records):
             done = await self._in_thread(self._learn, records, done)
+            if self._has_removed:
+                self._has_removed = False
+                self._on_removed()
 
     def _learn(self, records: Sequence[ConsumerRecord], start: int) -> int:
         """Take records in for a while, in the model's thread; return the number of the next one."""
@@ -73,6 +80,7 @@ class Catalogue:
                 self._recommender.assortment.enlist(item)
             else:
                 self._recommender.assortment.remove(item.item_id)
+                self._has_removed = self._found is None
         except (Refused, KeyCollision) as error:
             reason = error.reason if isinstance(error, Refused) else "item_id"
             self._metrics.items_refused.labels(reason).inc()

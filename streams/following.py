@@ -1,4 +1,4 @@
-"""Follows a topic of our own, all partitions, in no group: to its end when asked, and on from there."""
+"""Follows partitions of a topic of our own, in no group: to their end when asked, and on from there."""
 
 import asyncio
 import logging
@@ -23,14 +23,15 @@ log = logging.getLogger(__name__)
 class LogFollower:
     """Hands the committed records of a topic to `take`, each partition in order, again where `take` failed.
 
-    `positions` are the offsets to go on from; a partition without one is read from its beginning. Where
-    retention takes what was to be read it goes on behind that, and tells `missed` how many offsets it was.
+    It follows the `partitions` of these numbers. `positions` are the offsets to go on from; a partition
+    without one is read from its beginning. Where retention takes what was to be read it goes on behind that,
+    and tells `missed` how many offsets it was.
     """
 
     def __init__(
         self,
         topic: str,
-        partitions: int,
+        partitions: Iterable[int],
         servers: list[str],
         take: Take,
         positions: Mapping[int, int] | None = None,
@@ -38,7 +39,7 @@ class LogFollower:
     ) -> None:
         self.topic = topic
         self._missed = missed
-        self._tps = [TopicPartition(topic, number) for number in range(partitions)]
+        self._tps = [TopicPartition(topic, number) for number in partitions]
         self._servers = servers
         self._take = take
         self._positions = dict(positions or {})

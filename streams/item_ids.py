@@ -25,7 +25,7 @@ class ItemIds:
 
     def __init__(self, topic: str, servers: list[str], learn: Learn) -> None:
         self._learn = learn
-        self._follower = LogFollower(topic, 1, servers, self._take)
+        self._follower = LogFollower(topic, [PARTITION], servers, self._take)
 
     async def start(self) -> None:
         """Read the topic to its end, then follow it."""

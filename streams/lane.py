@@ -11,11 +11,12 @@ from aiokafka.errors import IllegalOperation, ProducerFenced
 from aiokafka.structs import ConsumerRecord
 
 from state import CorruptState, StateError
+from streams.backlog import Backlog
 from streams.hand import Hand
 from streams.inlet import Chunk, Inlet, Room, Source
-from streams.metrics import Metrics
 from streams.pacing import Pacing
 from streams.partition import LostLogError, Outgoing, Partition
+from streams.republishing import Republishing
 from streams.threads import in_thread
 from streams.transaction import Tools, Transaction
 from streams.turns import Turns
@@ -49,6 +50,7 @@ class Lane:
         catch_up: Callable[[int], Awaitable[None]],
         turns: Turns,
         room: Room = Room(),  # noqa: B008 - it never changes
+        republishing: Republishing | None = None,
     ) -> None:
         self.number = partition.number
         self.partition = partition
@@ -61,6 +63,8 @@ class Lane:
         self._topics = tools.settings.inputs
         self._inlet = Inlet(self.number, self._topics, source, tools.settings.topics.erasures, room)
         self._hand = Hand()
+        topics = (self.number, self._topics, source, self._inlet, self._hand)
+        self.backlog = Backlog(*topics, self._is_current, tools.now_seconds)
         self._epoch = PARKED
         self._hand_epoch = PARKED  # what is in hand was delivered in it
         self._opened_epoch = PARKED
@@ -70,9 +74,10 @@ class Lane:
         self._wake = asyncio.Event()
         self._busy = asyncio.Lock()
         self._is_draining = False
-        self._pacing = Pacing(
-            self.number, self._topics, source, self._inlet, self._hand, turns, self._wake.set
-        )
+        self.pacing = Pacing(*topics, turns, self._wake.set)
+        self.republishing = republishing
+        if republishing is not None:
+            republishing.on_waiting = self._wake.set
         self._task: asyncio.Task[None] | None = None
 
     # What the worker calls.
@@ -105,7 +110,7 @@ class Lane:
     async def drain(self) -> None:
         """Commit what was applied and take nothing more until another epoch begins."""
         self._is_draining = True
-        self._pacing.rest()
+        self.pacing.rest()
         if self._opened_epoch != self._epoch:
             return  # it is being restored, which nobody has to wait for
         async with self._busy:
@@ -121,14 +126,7 @@ class Lane:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        await self.partition.close()
-
-    def measure(self, metrics: Metrics) -> None:
-        """Tell the gauges how far behind this partition is."""
-        for topic in self._topics:
-            age = self._age_seconds(topic)
-            metrics.consumer_lag_events.labels(topic, str(self.number)).set(self._lag(topic))
-            metrics.consumer_lag_seconds.labels(topic, str(self.number)).set(age)
+        await self._leave()
 
     def describe(self) -> dict[str, object]:
         """Return what `freshet inspect worker` says of this partition."""
@@ -136,25 +134,8 @@ class Lane:
             "partition": self.number,
             "state": self.readiness or "ready",
             "next": dict(self.partition.next_offsets),
-            "lag": {topic: self._lag(topic) for topic in self._topics},
-            "waiting": {topic: self._inlet.pending(topic) for topic in self._topics},
+            **self.backlog.describe(),
         }
-
-    @property
-    def behind_seconds(self) -> float:
-        """Age of the oldest record that is here and not durable yet."""
-        return max(self._age_seconds(topic) for topic in self._topics)
-
-    @property
-    def pending_seconds(self) -> float:
-        """Age of the oldest record that was taken and is not durable yet."""
-        since = self._pacing.since
-        return 0.0 if since is None else time.monotonic() - since
-
-    @property
-    def idle_seconds(self) -> float:
-        """How long ago this partition last committed."""
-        return time.monotonic() - self._pacing.last_commit
 
     @property
     def readiness(self) -> str | None:
@@ -163,8 +144,8 @@ class Lane:
             return self.trouble
         if not self._is_current():
             return "waiting for its assignment"
-        if self.pending_seconds > STUCK_SECONDS:
-            return f"nothing was committed for {self.pending_seconds:.0f} s"
+        if self.pacing.pending_seconds > STUCK_SECONDS:
+            return f"nothing was committed for {self.pacing.pending_seconds:.0f} s"
         return None
 
     # The work.
@@ -195,22 +176,33 @@ class Lane:
             if not self._is_draining:
                 self._drop()
             if self._epoch == PARKED and self.partition.is_open:
-                await self.partition.close()
+                await self._leave()
             return None
         if self._opened_epoch != self._epoch:
             if not self._source.is_member_since(self._fenced_at):
                 return MEMBER_SECONDS  # to open it would fence whoever owns it now
             await self._open()
             return 0
-        if self._pacing.due_in() == 0:
+        if self.pacing.due_in() == 0:
+            if self._again_in(is_calm=False) == 0:
+                await self._list_again()
             await self._commit()
             return 0
-        records = self._pacing.take()
-        if not records:
-            return self._pacing.pause()
-        await self._apply(records)
-        self._pacing.applied()
-        return 0
+        if records := self.pacing.take():
+            await self._apply(records)
+            self.pacing.applied()
+            return 0
+        return await self._use_pause()
+
+    async def _use_pause(self) -> float | None:
+        """Make published lists again where there are any to make: there was nothing to take."""
+        again_in = self._again_in(self.pacing.is_calm)
+        if again_in == 0:
+            await self._list_again()
+            if self._hand.is_empty and self._again_in(self.pacing.is_calm) != 0:
+                await self._commit()
+            return 0
+        return min((wait for wait in (self.pacing.pause(), again_in) if wait is not None), default=None)
 
     async def _open(self) -> None:
         epoch, started = self._epoch, time.monotonic()
@@ -223,6 +215,8 @@ class Lane:
         seconds = time.monotonic() - started
         self._tools.metrics.restore_seconds.observe(seconds)
         log.info("partition %d: restored, %d records in %.2f s", self.number, restored, seconds)
+        if self.republishing is not None:
+            await self.republishing.open()
         self._opened_epoch = epoch
         if epoch == self._epoch:
             self.trouble = None
@@ -241,6 +235,14 @@ class Lane:
     async def _apply(self, records: list[ConsumerRecord]) -> None:
         if self._inlet.go_back_to(self.partition.next_offsets, records):
             return
+        transaction = self._begin_transaction()
+        self.pacing.took()
+        self._hand.take(records)
+        done = await self._on_records(transaction.apply, records)
+        self._hand.leave(len(records) - done)
+
+    def _begin_transaction(self) -> Transaction:
+        """Return the transaction that is being filled."""
         if self.transaction is None:
             self.transaction = Transaction(
                 self.number,
@@ -249,24 +251,37 @@ class Lane:
                 self._tools,
                 self._hand.defects,
             )
-        self._pacing.took()
-        self._hand.take(records)
-        done = await self._on_records(self.transaction.apply, records)
-        self._hand.leave(len(records) - done)
+        return self.transaction
+
+    def _again_in(self, is_calm: bool) -> float | None:
+        """Return in how many seconds to make published lists again, None if there are none."""
+        if self.republishing is None:
+            return None
+        made = 0 if self.transaction is None else len(self.transaction.again)
+        return self.republishing.due_in(is_calm, made)
+
+    async def _list_again(self) -> None:
+        """Let the transaction carry some published lists anew: what is in them was removed."""
+        if self.republishing is not None:
+            transaction = self._begin_transaction()
+            overlay = self.partition.overlay
+            transaction.list_again(await self.republishing.make(overlay, transaction.again.keys()))
 
     async def _commit(self) -> None:
         transaction, epoch = self.transaction, self._epoch
         if transaction is None:
             return
-        self._pacing.rest()
+        self.pacing.rest()
         if not transaction.is_empty:
             outgoing = await self._on_records(transaction.close)
             await self.partition.commit(outgoing, self._tools.timed, transaction.report)
             item_ids = list(transaction.item_ids.items())
             await in_thread(self._tools.recommender.learn_item_ids, item_ids, executor=self._thread)
+            if self.republishing is not None:
+                await self.republishing.settle(transaction.lists, transaction.erased)
         self._hand.settle()
         self.transaction = None
-        self._pacing.committed()
+        self.pacing.committed()
         for topic, next_offset in self.partition.next_offsets.items():
             self._source.done(topic, self.number, next_offset, epoch)
 
@@ -285,7 +300,7 @@ class Lane:
             log.warning("partition %d: failed on a record", self.number, exc_info=error)
             self.partition.drop()
             self.transaction = None
-            self._pacing.rest()
+            self.pacing.rest()
             raise PutBackError from error
 
     async def _wait(self, seconds: float | None) -> None:
@@ -294,31 +309,22 @@ class Lane:
         except TimeoutError:
             return
 
-    def _lag(self, topic: str) -> int:
-        """Return how many offsets of a topic are not durable yet, as far as is known."""
-        lag = self._source.lag(topic, self.number) if self._is_current() else None
-        return (lag or 0) + self._inlet.pending(topic) + len(self._hand.records(topic))
-
-    def _oldest_ms(self, topic: str) -> int | None:
-        """Return the timestamp of a topic's oldest record that is here and not durable."""
-        in_hand = self._hand.records(topic)
-        return in_hand[0].timestamp if in_hand else self._inlet.oldest_ms(topic)
-
-    def _age_seconds(self, topic: str) -> float:
-        oldest_ms = self._oldest_ms(topic)
-        return 0.0 if oldest_ms is None else max(self._tools.now_seconds() - oldest_ms / 1000, 0.0)
-
     def _is_current(self) -> bool:
         return self._epoch not in (PARKED, self._stopped_epoch) and self._source.live(self._epoch)
 
     # When something goes wrong, or ends.
+
+    async def _leave(self) -> None:
+        if self.republishing is not None:
+            await self.republishing.close()
+        await self.partition.close()
 
     def _drop(self) -> None:
         """Forget what was applied and is not durable: it is delivered again."""
         self.partition.drop()
         self._hand.clear()
         self.transaction = None
-        self._pacing.drop()
+        self.pacing.drop()
 
     def _stop_here(self, error: Exception) -> None:
         log.error("partition %d is stopped: %s", self.number, error)
@@ -332,7 +338,7 @@ class Lane:
         self.partition.drop()
         self._hand.put_back()
         self.transaction = None
-        self._pacing.rest()
+        self.pacing.rest()
         self._opened_epoch = PARKED
         if isinstance(error, (ProducerFenced, IllegalOperation)):
             self._fenced_at = time.monotonic()

@@ -49,6 +49,12 @@ class Metrics:
         )
         self.dead_letters = counter("dead_letters", "Records refused.", "topic", "reason")
         self.lists = counter("lists", "Lists acknowledged by the broker.")
+        self.republished_lists = counter(
+            "republished_lists", "Of these, lists of users who did nothing: an item in theirs was removed."
+        )
+        self.republishing_waiting = gauge(
+            "republishing_waiting", "Published lists that have a removed item and are to be made again."
+        )
         self.event_to_list_seconds = histogram(
             "event_to_list_seconds",
             "From the record timestamp of the newest event in a list to the list acknowledged.",

@@ -41,6 +41,21 @@ class Pacing:
         self._wake = wake
         self._waits_for_turn = False
 
+    @property
+    def pending_seconds(self) -> float:
+        """Age of the oldest record that was taken and is not durable yet."""
+        return 0.0 if self.since is None else time.monotonic() - self.since
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long ago the lane last committed."""
+        return time.monotonic() - self.last_commit
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether no partition of the worker is behind, so that there is time for what can wait."""
+        return not self._turns.is_anyone_behind
+
     def take(self) -> list[ConsumerRecord]:
         """Return the records to apply now, none if nothing is here or it is another partition's turn."""
         self._waits_for_turn = False

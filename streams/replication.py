@@ -56,7 +56,7 @@ class Replication:
         self._in_thread = in_thread
         self._follower = LogFollower(
             topic,
-            partitions,
+            range(partitions),
             servers,
             self._take,
             recommender.examples_positions,

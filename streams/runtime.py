@@ -19,6 +19,7 @@ from streams.catalogue import Catalogue
 from streams.checkpointing import Checkpointer
 from streams.encoding import open_encoding
 from streams.events import InteractionDecoder
+from streams.following import LogFollower
 from streams.identity import PARTITIONS, TEXTS, Identity
 from streams.inlet import Room
 from streams.inspection import Inspector
@@ -26,8 +27,10 @@ from streams.item_ids import ItemIds
 from streams.lane import Lane
 from streams.metrics import Metrics
 from streams.partition import Partition
+from streams.published import PublishedLists, most_users
 from streams.recommender import Recommender
 from streams.replication import Replication
+from streams.republishing import Locks, Republishing
 from streams.settings import Settings
 from streams.threads import in_thread
 from streams.topics import TopicLayout
@@ -72,6 +75,7 @@ class Runtime(mode.Service):  # type: ignore[misc]
         self._servers = servers_of(settings)
         self._assigned: frozenset[int] | None = None
         self._turns = Turns()
+        self._republishing_locks = Locks(asyncio.Lock(), asyncio.Lock())
         self._thread = ThreadPoolExecutor(1, "model")
         self._in_thread = partial(in_thread, executor=self._thread)
         self._item_ids = ItemIds(
@@ -80,7 +84,7 @@ class Runtime(mode.Service):  # type: ignore[misc]
             partial(self._in_thread, self.recommender.learn_item_ids),
         )
         following = (layout.partitions, self._servers, self.recommender, self.metrics, self._in_thread)
-        self._catalogue = Catalogue(settings.topics.items, *following)
+        self._catalogue = Catalogue(settings.topics.items, *following, self._look_for_removed)
         self._replication = Replication(settings.examples_topic, *following)
         self._checkpointer = Checkpointer(
             self.directory, settings.checkpoint_seconds, self.recommender, self.metrics, self._in_thread
@@ -145,7 +149,23 @@ class Runtime(mode.Service):  # type: ignore[misc]
             topic_ids=self.layout.topic_ids,
             tombstone_ms=self.layout.tombstone_ms,
         )
-        return Lane(part, consumer, tools, self._thread, self._catch_up, self._turns, self.room)
+        work = (part, consumer, tools, self._thread, self._catch_up, self._turns, self.room)
+        return Lane(*work, self._republishing(number))
+
+    def _republishing(self, number: int) -> Republishing | None:
+        settings, partitions = self.settings, self.layout.partitions
+        if settings.republish == "on action":
+            return None
+        published = PublishedLists(most_users(settings.list_length, partitions), settings.list_length)
+        follow = partial(LogFollower, settings.topics.recommendations, servers=self._servers)
+        return Republishing(
+            number, published, self.recommender, self._in_thread, follow, self._republishing_locks
+        )
+
+    def _look_for_removed(self) -> None:
+        for lane in self.owned():
+            if lane.republishing is not None:
+                lane.republishing.look_again()
 
     def _begin_epoch(self, epoch: int, assignment: frozenset[TP]) -> None:
         inputs = self.settings.inputs
@@ -175,7 +195,7 @@ class Runtime(mode.Service):  # type: ignore[misc]
         for lane in self.owned():
             if lane.readiness is not None:
                 return f"partition {lane.number}: {lane.readiness}"
-        silence = min(self.app.consumer.silence_seconds(), *(lane.idle_seconds for lane in self.lanes))
+        silence = min(self.app.consumer.silence_seconds(), *(lane.pacing.idle_seconds for lane in self.lanes))
         if silence > SILENCE_SECONDS:
             return f"no broker has answered for {silence:.0f} s"
         return None
@@ -189,7 +209,7 @@ class Runtime(mode.Service):  # type: ignore[misc]
         while not self.should_stop:
             try:
                 await self._in_thread(self.recommender.score_waiting)
-                behind_seconds = max((lane.behind_seconds for lane in self.owned()), default=0.0)
+                behind_seconds = max((lane.backlog.seconds for lane in self.owned()), default=0.0)
                 await self._in_thread(self.recommender.keep_pace, behind_seconds, time.monotonic())
                 self._set_gauges()
             except Exception as error:  # what cannot be measured now must not end the worker
@@ -209,12 +229,14 @@ class Runtime(mode.Service):  # type: ignore[misc]
     def _set_gauges(self) -> None:
         metrics, recommender, owned = self.metrics, self.recommender, self.owned()
         for lane in owned:
-            lane.measure(metrics)
+            lane.backlog.measure(metrics)
         for lane in self.lanes:
             if lane not in owned:
                 metrics.forget_lag(self.settings.inputs, lane.number)
+        waiting = (lane.republishing.waiting for lane in owned if lane.republishing is not None)
+        metrics.republishing_waiting.set(sum(waiting))
         metrics.ready.set(self.readiness() is None)
-        metrics.commit_age_seconds.set(max((lane.pending_seconds for lane in owned), default=0.0))
+        metrics.commit_age_seconds.set(max((lane.pacing.pending_seconds for lane in owned), default=0.0))
         metrics.checkpoint_age_seconds.set(self._checkpointer.age_seconds)
         metrics.items.set(len(recommender.catalog))
         metrics.model_version.set(recommender.learner.steps)

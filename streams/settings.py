@@ -19,6 +19,7 @@ DEFAULT_BOOTSTRAP_SERVERS = "localhost:9092"
 
 ActionName = Literal["click", "cart", "favorite", "purchase"]
 Exclude = Literal["nothing", "purchased", "seen"]
+Republish = Literal["on action", "on removal"]
 TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Positive = Annotated[int, Meta(ge=1)]
@@ -68,6 +69,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     group: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,200}$")] = "freshet"
     list_length: Annotated[int, Meta(ge=1, le=1000)] = 10
     exclude: Exclude = "nothing"
+    republish: Republish = "on action"
     history_length: Annotated[int, Meta(ge=1, le=1000)] = 50
     metrics_port: Port = 8787
     metrics_host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"

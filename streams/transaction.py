@@ -5,7 +5,7 @@ Everything here but `report` runs in the model's thread.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -94,7 +94,9 @@ class Transaction:
         self._retractions: Counter[tuple[str, str]] = Counter()
         self._erasures = 0
         self._erased_events: Counter[str] = Counter()
-        self._listed: list[str] = []  # the users who get a list
+        self.again: dict[str, RecommendationList] = {}  # by user, of those who did nothing here
+        self.lists: list[RecommendationList] = []  # what it publishes; known when it is closed
+        self.erased: list[str] = []  # whose list is taken back; known when it is closed
 
     def apply(self, records: Sequence[ConsumerRecord]) -> int:
         """Decode records and apply them in order; those below the next offset were applied before.
@@ -186,20 +188,29 @@ class Transaction:
     def _hash(self, user_id: str) -> int:
         return user_hash(self._tools.settings.group, user_id)
 
+    def list_again(self, lists: Iterable[RecommendationList]) -> None:
+        """Publish lists of users, each only if its user does nothing here."""
+        for recommendations in lists:
+            self.again[recommendations.user_id] = recommendations
+            self.is_empty = False
+
     def close(self) -> Outgoing:
         """Rank for every user that was touched; return all that goes out."""
         settings = self._tools.settings
         with self._tools.timed("rank"):
-            lists = self._tools.recommender.recommend(self._overlay.changed(), self.partition)
-        for recommendations in lists:
+            self.lists = self._tools.recommender.recommend(self._overlay.changed(), self.partition)
+        self.erased = self._overlay.erased()
+        for user_id in [*(each.user_id for each in self.lists), *self.erased]:
+            self.again.pop(user_id, None)
+        self.lists += self.again.values()
+        for recommendations in self.lists:
             self._outgoing.add(
                 settings.topics.recommendations,
                 self.partition,
                 recommendations.user_id.encode(),
                 _encoded(recommendations),
             )
-        self._listed = [recommendations.user_id for recommendations in lists]
-        for user_id in self._overlay.erased():
+        for user_id in self.erased:
             self._outgoing.add(settings.topics.recommendations, self.partition, user_id.encode(), None)
         self._outgoing.users = self._overlay.changes()
         self._outgoing.next_offsets = self.next_offsets
@@ -232,10 +243,12 @@ class Transaction:
         for topic, records in self._erased_events.items():
             metrics.erased_events.labels(topic).inc(records)
         metrics.erasures.inc(self._erasures)
-        metrics.lists.inc(len(self._listed))
-        for user_id in self._listed:
-            age_seconds = now_seconds - self._newest_record_ms[user_id] / 1000
-            metrics.event_to_list_seconds.observe(max(age_seconds, 0.0))
+        metrics.lists.inc(len(self.lists))
+        metrics.republished_lists.inc(len(self.again))
+        for recommendations in self.lists:
+            if not recommendations.republished:
+                age_seconds = now_seconds - self._newest_record_ms[recommendations.user_id] / 1000
+                metrics.event_to_list_seconds.observe(max(age_seconds, 0.0))
 
     @property
     def item_ids(self) -> Mapping[int, str]:

@@ -23,6 +23,11 @@ class Turns:
         self._heads_ms: dict[int, int] = {}  # partition -> time of its next record
         self._waiting: dict[int, tuple[float, Callable[[], object]]] = {}  # since when, and how to wake it
 
+    @property
+    def is_anyone_behind(self) -> bool:
+        """Whether some partition is behind."""
+        return bool(self._heads_ms)
+
     def ask(self, number: int, head_ms: int, now_seconds: float, wake: Callable[[], object]) -> float | None:
         """Return up to which time a partition may go on now, None if it is another's turn.
 

@@ -17,7 +17,13 @@ from streams.events.interactions import (
     encode_interaction,
 )
 from streams.events.items import ItemListed, ItemRemoved, decode_item, encode_item
-from streams.events.lists import RecommendationList, RecommendedItem, decode_list, encode_list
+from streams.events.lists import (
+    RecommendationList,
+    RecommendedItem,
+    decode_item_ids,
+    decode_list,
+    encode_list,
+)
 from streams.events.refusal import Refused, dead_letter_headers
 from streams.settings import ActionName
 
@@ -38,6 +44,7 @@ __all__ = [
     "dead_letter_headers",
     "decode_erasure",
     "decode_item",
+    "decode_item_ids",
     "decode_list",
     "decode_receipt",
     "encode_erasure",

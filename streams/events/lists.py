@@ -35,7 +35,16 @@ class RecommendationList(
     republished: bool = False
 
 
+class _Place(msgspec.Struct):
+    item_id: str
+
+
+class _Places(msgspec.Struct):
+    items: list[_Place]
+
+
 _decode = msgspec.json.Decoder(RecommendationList).decode
+_decode_places = msgspec.json.Decoder(_Places).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -52,3 +61,8 @@ def decode_list(value: bytes) -> RecommendationList:
     except UNREADABLE as error:
         _, flaw = salvage(text)
         raise flaw or refusal_of(error) from None
+
+
+def decode_item_ids(value: bytes) -> list[str]:
+    """Return what a list recommends, best first, and read nothing else of it; raises msgspec.DecodeError."""
+    return [place.item_id for place in _decode_places(value).items]

@@ -3,11 +3,16 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from state.overlay import Overlay
+from streams.following import LogFollower
 from streams.lane import Lane
+from streams.published import PublishedLists
 from streams.recommender import Recommender, Record, Step
+from streams.republishing import Locks, Republishing
 from streams.settings import Settings
+from streams.threads import in_thread
 from streams.turns import Turns
 from tests.streams.fakes import START_MS, FakePartition, FakeSource, tools_for
 
@@ -35,13 +40,28 @@ class Fragile(Recommender):
 class Bench:
     """A lane on a fake partition and a fake transport."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_lists: int | None = None) -> None:
+        """`most_lists`: so many lists are remembered, to be made again when an item is removed."""
         self.source, self.partition = FakeSource(), FakePartition()
         self.recommender = Fragile(SETTINGS)
         self.tools = tools_for(SETTINGS, self.recommender, now_seconds=lambda: START_MS / 1000 + 60)
         self.thread = ThreadPoolExecutor(1)
         self.caught_up = 0
-        self.lane = Lane(self.partition, self.source, self.tools, self.thread, self._catch_up, Turns())
+        self.turns = Turns()
+        self.published: PublishedLists | None = None
+        work = (self.partition, self.source, self.tools, self.thread, self._catch_up, self.turns)
+        self.lane = Lane(*work, republishing=self._republishing(most_lists) if most_lists else None)
+
+    def _republishing(self, most_lists: int) -> Republishing:
+        self.published = PublishedLists(most_lists, SETTINGS.list_length)
+        return Republishing(
+            0,
+            self.published,
+            self.recommender,
+            partial(in_thread, executor=self.thread),
+            partial(LogFollower, SETTINGS.topics.recommendations, servers=[]),
+            Locks(asyncio.Lock(), asyncio.Lock()),
+        )
 
     async def _catch_up(self, partition: int) -> None:
         self.caught_up += 1

@@ -47,9 +47,13 @@ class Bench:
     def __init__(self, consumer: FakeConsumer, recommender: Recommender) -> None:
         self.consumer, self.recommender, self.metrics = consumer, recommender, Metrics()
         self.calls = 0
+        self.told = 0  # how often that items were removed
         self.catalogue = Catalogue(
-            TOPIC, len(consumer.logs), [], recommender, self.metrics, self._in_model_thread
+            TOPIC, len(consumer.logs), [], recommender, self.metrics, self._in_model_thread, self._count_told
         )
+
+    def _count_told(self) -> None:
+        self.told += 1
 
     async def _in_model_thread(self, call: Callable[..., Any], *arguments: object) -> Any:  # noqa: ANN401
         self.calls += 1
@@ -158,4 +162,31 @@ async def test_only_what_comes_while_the_topic_is_followed_is_timed(started: Sta
     bench.consumer.logs[0] += [said(2, "c", {}), said(3, "a", None), said(4, "b", b"no JSON")]
     await bench.follow()
     assert bench.timed == 1
+    await bench.catalogue.stop()
+
+
+async def test_removals_are_told_while_the_topic_is_followed(started: Started) -> None:
+    """Whoever has published lists hears of removals, once a portion, and of nothing else."""
+    bench = started({0: [*log_of("a", "b", "c"), said(3, "c", None)]}, listed=("gone",))
+    await bench.catalogue.start()
+    assert bench.told == 0
+    bench.consumer.logs[0] += [said(4, "d", {}), said(5, "e", {"title": "E"})]
+    await bench.follow()
+    assert bench.told == 0
+    bench.consumer.logs[0] += [said(6, "a", None), said(7, "b", None)]
+    await bench.follow()
+    assert bench.told == 1
+    await bench.catalogue.stop()
+
+
+async def test_a_changed_title_is_the_one_of_the_next_list(started: Started) -> None:
+    """From its message on an item has the title that it says, or none."""
+    bench = started({0: log_of("a")})
+    await bench.catalogue.start()
+    catalog = bench.recommender.catalog
+    row = catalog.admit("a")
+    for offset, title in enumerate(("another", None, "a third"), start=1):
+        bench.consumer.logs[0].append(said(offset, "a", {"title": title}))
+        await bench.follow()
+        assert (catalog.title(row) or None) == title
     await bench.catalogue.stop()

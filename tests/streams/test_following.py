@@ -105,7 +105,7 @@ async def test_everything_is_handed_over_once_and_in_order(fake: Fake) -> None:
         got.extend(record.offset for record in records)
 
     consumer.extra = 1
-    follower = LogFollower(TOPIC, 1, [], take)
+    follower = LogFollower(TOPIC, range(1), [], take)
     await follower.start()
     async with asyncio.timeout(5):
         await follower.catch_up()
@@ -127,7 +127,7 @@ async def test_what_could_not_be_taken_is_read_again(fake: Fake) -> None:
         got.extend(record.offset for record in records)
 
     consumer.errors = [ConnectionError("away")]
-    follower = LogFollower(TOPIC, 2, [], take)
+    follower = LogFollower(TOPIC, range(2), [], take)
     await follower.start()
     async with asyncio.timeout(5):
         await follower.catch_up()
@@ -144,7 +144,7 @@ async def test_positions_beyond_the_end_begin_anew(fake: Fake) -> None:
 
     for position, expected in ((8, [8, 9]), (11, list(range(10)))):
         fake({0: log_of(10)})
-        follower = LogFollower(TOPIC, 1, [], take, {0: position})
+        follower = LogFollower(TOPIC, range(1), [], take, {0: position})
         await follower.start()
         async with asyncio.timeout(5):
             await follower.catch_up()
@@ -160,7 +160,7 @@ async def test_what_retention_took_is_told_and_passed_over(fake: Fake) -> None:
     async def take(records: Sequence[ConsumerRecord]) -> None:
         got.extend(record.offset for record in records)
 
-    follower = LogFollower(TOPIC, 1, [], take, {0: 3}, missed.append)
+    follower = LogFollower(TOPIC, range(1), [], take, {0: 3}, missed.append)
     await follower.start()
     consumer.begin[0] = 15
     consumer.errors = [OffsetOutOfRangeError({TopicPartition(TOPIC, 0): 3})]

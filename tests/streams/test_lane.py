@@ -221,7 +221,7 @@ async def test_readiness_tells_the_truth(bench: Bench, monkeypatch: pytest.Monke
     await bench.wait(lambda: "away" in (bench.lane.readiness or ""))
     bench.partition.failures.clear()
     await bench.idle()
-    monkeypatch.setattr(bench.lane._pacing, "since", -STUCK_SECONDS)
+    monkeypatch.setattr(bench.lane.pacing, "since", -STUCK_SECONDS)
     assert "nothing was committed" in (bench.lane.readiness or "")
 
 
@@ -232,13 +232,13 @@ async def test_lag_is_what_is_not_durable(bench: Bench) -> None:
     bench.lane.offer(chunk([record(offset) for offset in range(3)]))
     await bench.wait(lambda: "away" in (bench.lane.readiness or ""))
     assert bench.lane.describe()["lag"] == {ERASURES: 0, CLICKS: 8, PURCHASES: 0}
-    bench.lane.measure(bench.tools.metrics)
+    bench.lane.backlog.measure(bench.tools.metrics)
     assert bench.metric("freshet_consumer_lag_events") == 8
     assert bench.metric("freshet_consumer_lag_seconds") == 60.0
     bench.partition.failures.clear()
     bench.source.lags[CLICKS] = 0
     await bench.idle()
-    bench.lane.measure(bench.tools.metrics)
+    bench.lane.backlog.measure(bench.tools.metrics)
     assert bench.metric("freshet_consumer_lag_seconds") == 0.0
 
 

@@ -8,11 +8,11 @@ import pytest
 from models.catalog import item_key
 from state import MemoryStore
 from state.overlay import Overlay
-from streams.events import decode_list
+from streams.events import RecommendationList, decode_list
 from streams.item_ids import encode_key
 from streams.settings import Settings, SourceFields
 from streams.transaction import ENVELOPE_BYTES, STEP_EVENTS, Transaction
-from tests.streams.fakes import CLICKS, PURCHASES, START_MS, raw, record, tools_for
+from tests.streams.fakes import CLICKS, ERASURES, PURCHASES, START_MS, raw, record, tools_for
 
 SETTINGS = Settings(device="cpu", history_length=1000)
 
@@ -101,6 +101,31 @@ def test_metrics_count_when_it_is_reported_and_only_then() -> None:
         "freshet_event_to_list_seconds_sum 1.0",
     ):
         assert line in text.splitlines()
+
+
+def test_a_list_that_nobody_asked_for_gives_way() -> None:
+    """Lists of quiet users are carried and counted; who acts, or is erased, gets what follows from that."""
+    tools = tools_for(SETTINGS)
+    one = Transaction(0, {}, Overlay(MemoryStore()), tools)
+    one.list_again([])
+    assert one.is_empty
+    stale = RecommendationList(
+        user_id="", made_at=1, event_time=1, model_version="a:0", positions={}, items=[], republished=True
+    )
+    one.list_again(msgspec.structs.replace(stale, user_id=user_id) for user_id in ("quiet", "acts", "goes"))
+    assert not one.is_empty
+    one.apply([record(0, "acts"), raw(ERASURES, 0, b"goes", None)])
+    one.close()
+    lists = [
+        (key, value and decode_list(value).republished) for key, value, _ in rows(one, "recommendations")
+    ]
+    assert lists == [(b"acts", False), (b"quiet", True), (b"goes", None)]
+    assert ([each.user_id for each in one.lists], one.erased) == (["acts", "quiet"], ["goes"])
+    one.report()
+    text = tools.metrics.render().decode().splitlines()
+    assert "freshet_lists_total 2.0" in text
+    assert "freshet_republished_lists_total 1.0" in text
+    assert "freshet_event_to_list_seconds_count 1.0" in text
 
 
 def test_a_defect_is_refused_untouched() -> None:

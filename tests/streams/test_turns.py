@@ -77,7 +77,7 @@ def test_partitions_stay_together_in_time() -> None:
 async def test_a_partition_that_is_behind_waits_for_an_older_one() -> None:
     """With a backlog a lane leaves the turn to an older record elsewhere; without one it asks nobody."""
     bench = Bench()
-    turns = bench.lane._pacing._turns
+    turns = bench.lane.pacing._turns
     turns.ask(99, 0, 0.0, _nobody)
     bench.lane.begin(1)
     assert await bench.lane._turn() == 0
@@ -107,7 +107,7 @@ async def test_a_lane_that_waits_for_its_turn_lets_others_work() -> None:
     """Waiting for a turn takes time off the loop, also for who was waiting for one of its topics before."""
     bench = await _short_of_purchases(record(0, topic=PURCHASES, time_ms=1))
     assert await bench.lane._turn() == 0  # applies the purchase, and misses the next
-    bench.lane._pacing._turns.ask(99, 0, 0.0, _nobody)
+    bench.lane.pacing._turns.ask(99, 0, 0.0, _nobody)
     await asyncio.sleep(1.5 * WAIT_SECONDS)
     assert await bench.lane._turn() == 0  # commits
     assert (await bench.lane._turn() or 0) > 0
@@ -118,5 +118,5 @@ async def test_a_turn_is_given_back_by_who_cannot_use_it() -> None:
     """A lane that has to wait for one of its topics lets the others go on meanwhile."""
     bench = await _short_of_purchases()
     assert 0 < (await bench.lane._turn() or 0) <= WAIT_SECONDS
-    assert bench.lane._pacing._turns.ask(99, 10_000, 0.0, _nobody) == math.inf
+    assert bench.lane.pacing._turns.ask(99, 10_000, 0.0, _nobody) == math.inf
     bench.thread.shutdown()

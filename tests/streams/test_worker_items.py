@@ -15,7 +15,8 @@ CLICKED = 12  # items of each category that everybody of it has clicked
 NEWCOMER = 25
 WITHIN_MS = 5_000  # from an item's message to lists that follow it
 
-Newest = Callable[[Settings], dict[str, RecommendationList]]
+Lists = dict[str, RecommendationList]
+Newest = Callable[[Settings], Lists]
 
 
 class Floor:
@@ -85,3 +86,58 @@ def test_items_come_into_lists_before_their_first_click_and_leave_them(
     assert popular in {item_id for each in shop.sent.values() for _, _, _, item_id in each}
     floor.follows(floor.say(popular, None), NEWCOMER, popular, is_there=False)
     assert worker.metric("freshet_item_to_recommendable_seconds_count") == 2
+
+
+def test_published_lists_lose_a_removed_item_although_nobody_acts(
+    settings_for: Callable[..., Settings],
+    start_worker: Callable[..., WorkerProcess],
+    open_shop: Callable[[Settings], Shop],
+    newest_lists: Newest,
+) -> None:
+    """A removal is followed by lists of quiet users, also one while nobody ran; no event counts again."""
+    settings = settings_for(republish="on removal")
+    shop = open_shop(settings)
+    floor = Floor(shop, newest_lists)
+    for item in range(LISTED):
+        floor.say(f"i{item}", item % CATEGORIES)
+    for number in range(600):
+        floor.click(number % 24, number // 24 % CLICKED)
+    worker = start_worker(settings)
+    worker.wait_ready()
+    worker.wait_until(lambda: worker.has_applied(shop), "applied")
+
+    def are_followed(removed: list[str], before: Lists, users: set[str]) -> None:
+        """Wait until nobody's list has the items; the users have lists anew, at the positions of before."""
+        worker.wait_until(lambda: not having(newest_lists(settings), removed), f"lists without {removed}")
+        after = newest_lists(settings)
+        assert {user for user in after if after[user].made_at != before[user].made_at} == users
+        assert all(after[user].republished and after[user].items for user in users)
+        for user in users:
+            assert after[user].positions == before[user].positions
+            assert after[user].event_time == before[user].event_time
+
+    before = newest_lists(settings)
+    popular = [item.item_id for item in before["u1"].items]
+    users = having(before, popular[:1])
+    floor.say(popular[0], None)
+    are_followed(popular[:1], before, users)
+    made = worker.metric("freshet_republished_lists_total")
+    assert made == len(users)
+
+    before = newest_lists(settings)
+    floor.say(popular[1], None)
+    worker.wait_until(lambda: worker.metric("freshet_republished_lists_total") > made, "some made again")
+    worker.guarded.kill()
+    worker.guarded.wait(30)
+    # Some had the third item before, others got it in the place of the second.
+    users = having(before, popular[1:3]) | having(newest_lists(settings), popular[2:3])
+    floor.say(popular[2], None)
+    worker = start_worker(settings)
+    worker.wait_ready()
+    are_followed(popular[1:3], before, users)
+    assert worker.has_applied(shop)
+
+
+def having(lists: Lists, item_ids: list[str]) -> set[str]:
+    """Return the users in whose list one of the items is."""
+    return {user for user in lists if any(item.item_id in item_ids for item in lists[user].items)}
