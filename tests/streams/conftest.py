@@ -9,10 +9,12 @@ import msgspec
 import pytest
 
 from streams import lane, pacing
-from streams.connection import consumer
+from streams.cli import main
+from streams.connection import consumer, producer
 from streams.events import RecommendationList, decode_list
 from streams.guard import spawn_guarded
 from streams.settings import Settings
+from streams.topics import create_topics
 from tests.streams.lane_bench import Bench
 from tests.streams.running import Shop, WorkerProcess
 
@@ -84,6 +86,40 @@ def open_shop() -> Iterator[Callable[[Settings], Shop]]:
     yield open_
     for shop in opened:
         shop.close()
+
+
+@pytest.fixture
+def watched(settings_for: Callable[..., Settings]) -> Settings:
+    """Give settings whose topics exist, to be watched."""
+    settings = settings_for()
+    create_topics(settings)
+    return settings
+
+
+@pytest.fixture
+def publish(watched: Settings) -> Iterator[Callable[..., None]]:
+    """Give a function that publishes (user id, message) pairs to one partition, in their order."""
+    with producer(watched) as kafka:
+
+        def publish_(*messages: tuple[str, bytes | None]) -> None:
+            for user_id, message in messages:
+                kafka.send(watched.topics.recommendations, key=user_id.encode(), value=message, partition=2)
+            kafka.flush()
+
+        yield publish_
+
+
+@pytest.fixture
+def freshet(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Give a function that runs a command: exit code, stdout, stderr."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run
 
 
 @pytest.fixture
