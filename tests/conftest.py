@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import secrets
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -77,6 +78,8 @@ def broker() -> Iterator[Broker]:
     """Give the session's real Kafka, started for the first test that asks for it."""
     with running_broker(Settings(bootstrap_servers=BOOTSTRAP_SERVERS)) as running:
         yield running
+        if running.kind == "kafka" and running.pid is not None:
+            os.kill(running.pid, signal.SIGKILL)  # it would close hundreds of topics in order
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +104,7 @@ def start_broker(tmp_path: Path) -> Iterator[Callable[[], OwnedBroker]]:
 
     yield start
     for owned in brokers:
+        owned.kill()
         owned.close()
 
 

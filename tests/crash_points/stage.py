@@ -147,13 +147,13 @@ class _Play:
         """Return the worker that is on its way to the point."""
         worker = self.group.worker
         if self.point.phase == "starting":
-            worker.guarded.kill()
-            worker.guarded.wait(10)
+            worker.process.kill()
+            worker.process.wait(10)
             self.group.expel()
             return self.group.start("empty", Order(self.point.name, self.number))
         if self.point.phase == "stopping":
             worker.arm(Order(self.point.name, self.number))
-            worker.guarded.terminate()
+            worker.process.terminate()
         return worker
 
     def _replace(self, victim: Worker) -> None:
@@ -168,7 +168,7 @@ class _Play:
                 "the two share the partitions",
                 LEVEL_SECONDS,
             )
-            victim.guarded.terminate()
+            victim.process.terminate()
         _expect_end(victim, 0)
 
     def _compare(self, worker: Worker) -> None:
@@ -185,7 +185,7 @@ class _Play:
 
 
 def _expect_end(worker: Worker, code: int) -> None:
-    found = worker.guarded.wait(30)
+    found = worker.process.wait(30)
     if found != code:
         pytest.fail(
             f"it ended with {found}, not with {code}\n{worker.log.read_text(encoding='utf-8')[-3000:]}"

@@ -15,6 +15,7 @@ from streams.events import RecommendationList, decode_list
 from streams.guard import spawn_guarded
 from streams.settings import Settings
 from streams.topics import create_topics
+from tests.streams.forking import Forked
 from tests.streams.lane_bench import Bench
 from tests.streams.running import Shop, WorkerProcess
 
@@ -23,21 +24,26 @@ from tests.streams.running import Shop, WorkerProcess
 def start_worker(
     settings_file: Callable[[Settings], Path], tmp_path: Path
 ) -> Iterator[Callable[..., WorkerProcess]]:
-    """Give a function that starts a worker; none survives the test."""
+    """Give a function that starts a worker, forked (fast) or as the command; none survives the test."""
     started: list[WorkerProcess] = []
 
-    def start(settings: Settings, data_directory: str | None = None) -> WorkerProcess:
+    def start(
+        settings: Settings, data_directory: str | None = None, as_command: bool = False
+    ) -> WorkerProcess:
         if data_directory is not None:
             settings = msgspec.structs.replace(settings, data_directory=data_directory)
         log = tmp_path / f"worker-{len(started)}.log"
-        command = [sys.executable, "-m", "streams", "worker", "--config", str(settings_file(settings))]
-        worker = WorkerProcess(settings, spawn_guarded(command, stdout=log), log)
-        started.append(worker)
-        return worker
+        words = ["worker", "--config", str(settings_file(settings))]
+        if as_command:
+            process = spawn_guarded([sys.executable, "-m", "streams", *words], stdout=log)
+        else:
+            process = Forked(main, words, log=log)
+        started.append(WorkerProcess(settings, process, log))
+        return started[-1]
 
     yield start
     for worker in started:
-        worker.guarded.close()
+        worker.process.close()
 
 
 @pytest.fixture

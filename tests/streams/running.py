@@ -16,6 +16,7 @@ from streams.guard import Guarded
 from streams.identity import read_address
 from streams.settings import Settings
 from streams.topics import create_topics
+from tests.streams.forking import Forked
 
 START_SECONDS = 60.0
 APPLY_SECONDS = 60.0
@@ -26,7 +27,7 @@ class WorkerProcess:
     """A `freshet worker`, and questions to it."""
 
     settings: Settings
-    guarded: Guarded
+    process: Guarded | Forked
     log: Path
 
     def get(self, path: str) -> tuple[int, str]:
@@ -46,7 +47,7 @@ class WorkerProcess:
         """Wait for a condition; fails with the worker's log if it does not come true or the worker ends."""
         deadline = time.monotonic() + seconds
         while not condition():
-            ended = self.guarded.returncode
+            ended = self.process.returncode
             if ended is not None or time.monotonic() > deadline:
                 told = self.log.read_text(encoding="utf-8")[-4000:]
                 state = f"ended with {ended}" if ended is not None else f"{self.get('/ready')}"
@@ -93,8 +94,8 @@ class WorkerProcess:
 
     def stop(self) -> int:
         """Ask the worker to stop, and return its exit code."""
-        self.guarded.terminate()
-        return self.guarded.wait(30)
+        self.process.terminate()
+        return self.process.wait(30)
 
 
 @dataclass
