@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 # Tests run on the Kafka that the environment names, if it does. No other setting around here is for them.
 BOOTSTRAP_SERVERS = os.environ.get("FRESHET_BOOTSTRAP_SERVERS", DEFAULT_BOOTSTRAP_SERVERS)
 NEEDS_KAFKA = {"broker", "start_broker"}
+# Where several processes share the tests: what takes longest begins first; the crash points, which alone keep
+# two cores busy, run beside tests that mostly wait for brokers; what is not named here comes last.
+ORDER = ("tests/crash/", "tests/streams/test_worker", "tests/crash_points/", "tests/streams/")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,11 +36,18 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a real Kafka, however indirectly: `pytest -m "not broker"` leaves it out."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs a real Kafka, however indirectly (`pytest -m "not broker"` leaves it out); sort."""
     for item in items:
         if NEEDS_KAFKA & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.broker)
+    if hasattr(config, "workerinput"):  # one of several processes
+        items.sort(key=lambda item: _place(item.nodeid))
+
+
+def _place(node_id: str) -> int:
+    """Return the place of a test in ORDER."""
+    return next((place for place, start in enumerate(ORDER) if node_id.startswith(start)), len(ORDER))
 
 
 @pytest.fixture(scope="session")

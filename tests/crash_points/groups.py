@@ -105,15 +105,6 @@ class Group:
             worker.hear(ARMED)
         return worker
 
-    def expel(self) -> None:
-        """Let the group's coordinator forget all members, as it does when their sessions time out."""
-        from kafka.admin import MemberToRemove
-
-        with admin(self.settings) as client:
-            (described,) = client.describe_groups([self.settings.group]).values()
-            members = [MemberToRemove(member_id=member["member_id"]) for member in described["members"]]
-            client.remove_group_members(self.settings.group, members)
-
     def wait_level(self, worker: Worker, source: Source) -> None:
         """Wait until this worker alone has applied everything that was sent, durably."""
         worker.wait_until(lambda: self.is_level(worker, source), "everything applied", LEVEL_SECONDS)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from streams.connection import producer
+from streams.connection import admin, producer
 from streams.guard import Guarded
 from streams.identity import read_address
 from streams.settings import Settings
@@ -92,10 +92,25 @@ class WorkerProcess:
             for user_id in shop.sent
         )
 
+    def kill(self) -> None:
+        """Kill the worker with SIGKILL, and wait for its end."""
+        self.process.kill()
+        self.process.wait(10)
+
     def stop(self) -> int:
         """Ask the worker to stop, and return its exit code."""
         self.process.terminate()
         return self.process.wait(30)
+
+
+def expel(settings: Settings) -> None:
+    """Let the group's coordinator forget all members, as it does when their sessions time out."""
+    from kafka.admin import MemberToRemove
+
+    with admin(settings) as client:
+        (described,) = client.describe_groups([settings.group]).values()
+        members = [MemberToRemove(member_id=member["member_id"]) for member in described["members"]]
+        client.remove_group_members(settings.group, members)
 
 
 @dataclass

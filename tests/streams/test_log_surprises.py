@@ -10,7 +10,7 @@ import pytest
 
 from streams.connection import admin, consumer, producer
 from streams.settings import Settings
-from tests.streams.running import Shop, WorkerProcess
+from tests.streams.running import Shop, WorkerProcess, expel
 
 START_MS = 1_700_000_000_000
 COMPACTED_SECONDS = 60.0
@@ -75,8 +75,8 @@ def test_a_source_that_begins_late_and_has_holes(
     kept = [7, 8, 9, 11, 13, 15]
     worker = start_worker(settings)
     wait_for(worker, kept)
-    worker.process.kill()
-    worker.process.wait(10)
+    worker.kill()
+    expel(settings)
     worker = start_worker(settings)
     wait_for(worker, kept)
     send(shop, 22, 23)
@@ -151,8 +151,8 @@ def test_a_compacted_changelog_restores_the_same_users(
         send(shop, 10 * burst, 10 * burst + 10)
         wait_for(worker, list(range(10 * burst + 10)))
         if burst == 1:
-            worker.process.kill()  # its store stands in the middle
-            worker.process.wait(10)
+            worker.kill()  # its store stands in the middle
+            expel(settings)
             worker = start_worker(settings, data_directory=str(tmp_path / "other"))
             worker.wait_ready()
         time.sleep(1.1)  # the next write begins another segment
