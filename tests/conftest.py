@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -34,6 +34,12 @@ def pytest_configure(config: pytest.Config) -> None:
         del os.environ[name]
     os.environ["FRESHET_ENCODER"] = "ngrams"  # a language model takes seconds to load in every worker
     config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - pytest-xdist's, where it is used
+    """Tell each of several processes the Kafka that is named where they are started from."""
+    node.workerinput["bootstrap_servers"] = BOOTSTRAP_SERVERS
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -84,9 +90,10 @@ def process_state() -> Callable[[int], str]:
 
 
 @pytest.fixture(scope="session")
-def broker() -> Iterator[Broker]:
+def broker(pytestconfig: pytest.Config) -> Iterator[Broker]:
     """Give the session's real Kafka, started for the first test that asks for it."""
-    with running_broker(Settings(bootstrap_servers=BOOTSTRAP_SERVERS)) as running:
+    told = getattr(pytestconfig, "workerinput", {"bootstrap_servers": BOOTSTRAP_SERVERS})
+    with running_broker(Settings(bootstrap_servers=told["bootstrap_servers"])) as running:
         yield running
         if running.kind == "kafka" and running.pid is not None:
             os.kill(running.pid, signal.SIGKILL)  # it would close hundreds of topics in order
