@@ -8,15 +8,18 @@ from numpy.typing import NDArray
 
 from models.catalog import Catalog
 from models.content import Content, Description
-from models.content.description import attributes_of
+from models.content.description import attributes_of, shared_of
 from models.counts import Counts
+from models.graph import Relations
 from models.interest import hashed
 from models.learner import Learner
 from models.ranking import Ranker
 from models.text import HASH_BYTES, Found, text_of
+from models.text.projection import TextVectors
 from streams.encoding import TextEncoding
 from streams.events import ItemListed
 
+_RELATIONS, _WORDS = "relations_", "words_"  # what the names of their arrays begin with
 TITLE_CHARACTERS = 200  # a list is a message, and a catalogue is held in memory
 
 
@@ -28,6 +31,8 @@ class Assortment:
     ) -> None:
         """`is_on`: the model learns from what items say; otherwise they have titles, and that is all."""
         self.content: Content | None = None  # None until something is listed
+        self.relations = Relations()
+        self._words: TextVectors | None = None  # of texts, for the interest model
         self._catalog = catalog
         self._counts = counts
         self._ranker = ranker
@@ -51,7 +56,7 @@ class Assortment:
             return
         content, described = self._open(), _described(item)
         content.enlist(row, described, self._counts.has_occurred(row), is_candidate=is_candidate)
-        self._tell_interest(row, described)
+        self._relate(row, item.item_id, described)
         if self._texts is not None:
             text = text_of(item.title, item.text, item.categories, item.brand)
             content.put_text(row, self._texts.submit(text))
@@ -62,6 +67,7 @@ class Assortment:
         self._catalog.remove(row)
         if self.content is not None:
             self.content.remove(row)
+            self.relations.remove(row)
 
     def keep_only(self, item_ids: Container[str]) -> int:
         """Remove every listed item that is not among these; return how many those were."""
@@ -78,7 +84,13 @@ class Assortment:
         if self.content is None:
             return {}
         texts = {} if self._texts is None else {"text_hashes": self._texts.groups.hashes()}
-        return {**self.content.snapshot(), **texts}
+        relations = {f"{_RELATIONS}{name}": each for name, each in self.relations.snapshot().items()}
+        words = (
+            {}
+            if self._words is None
+            else {f"{_WORDS}{name}": each for name, each in self._words.snapshot().items()}
+        )
+        return {**self.content.snapshot(), **texts, **relations, **words}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Become what the snapshot was of; where the model is not to learn from it, forget it."""
@@ -86,9 +98,12 @@ class Assortment:
             return
         content = self._open()
         content.restore(arrays)
+        self.relations.restore(_of(_RELATIONS, arrays))
         hashes = arrays.get("text_hashes", np.zeros((0, HASH_BYTES), np.uint8))
         if self._texts is None or not self._texts.groups.adopt(hashes):
             content.forget_texts()  # whose numbers would mean others
+        elif self._words is not None and (of_words := _of(_WORDS, arrays)):
+            self._words.restore(of_words)
 
     def _open(self) -> Content:
         """Return what is known of the listed, which the model looks at from the first call on."""
@@ -96,10 +111,28 @@ class Assortment:
             self.content = Content()
             self._ranker.use_content(self.content)
             self._learner.use_columns(self._ranker.features)
+            self._show_relations(self.content)
         return self.content
 
-    def _tell_interest(self, row: int, item: Description) -> None:
-        """Let the interest model know what an item shares with others."""
+    def _show_relations(self, content: Content) -> None:
+        """Let the interest model see what items have in common."""
+        interest = self._learner.interest
+        if interest is None:
+            return
+        graph = None
+        if interest.settings.graph != "off":
+            # It takes seconds to load, and who has no catalogue, or no interest model, does without it.
+            from models.graph.encoder import GraphEncoder, Neighbourhoods
+
+            neighbourhoods = Neighbourhoods(self.relations, self._counts, content)
+            kind, dimensions = interest.settings.graph, interest.settings.dimensions
+            graph = GraphEncoder(kind, dimensions, neighbourhoods, interest.device, interest.seed)
+        self._words = TextVectors(content)
+        interest.use_catalog(self.relations, self._words, graph)
+
+    def _relate(self, row: int, item_id: str, item: Description) -> None:
+        """Take in what an item shares with others."""
+        is_new = self.relations.write(row, item_id, shared_of(item), item.relations)
         interest = self._learner.interest
         if interest is not None:
             attributes = attributes_of(item)
@@ -107,10 +140,18 @@ class Assortment:
                 (f"{name}={value}" for name, value in attributes.items() if name != "title"),
                 interest.settings.text_dimensions,
             )
-            interest.describe(np.array([row], np.int32), texts=said[None])
+            interest.describe(np.array([row], np.int32), said[None])
+            if is_new and interest.graph is not None:
+                interest.graph.change(row)
 
     def _take_neighbours(self, found: Found) -> None:
         self._open().put_neighbours(found.changed, found.neighbours, found.similarities)
+        if self._words is not None:
+            self._words.put(found.groups, found.vectors)
+
+
+def _of(part: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(part): each for name, each in arrays.items() if name.startswith(part)}
 
 
 def _described(item: ItemListed) -> Description:

@@ -60,11 +60,11 @@ def restore(recommender: Recommender, arrays: Arrays, facts: Facts) -> None:
     part, ranker, learner = _parts(arrays), recommender.ranker, recommender.learner
     recommender.catalog.restore(part["catalog"])
     recommender.counts.restore(part["counts"])
+    recommender.assortment.restore(part.get("assortment", {}))
     ranker.use_columns(columns)
     learner.use_all_columns([Feature(name) for name in facts["learner_columns"]])
     ranker.restore(part["ranker"])
     learner.restore(part["learner"])
-    recommender.assortment.restore(part.get("assortment", {}))
     ranker.use_columns(features_of(recommender.assortment.content is not None))
     learner.use_columns(ranker.features)
     recommender.durable_ids = bytearray(arrays["durable_ids"].tobytes())

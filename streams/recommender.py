@@ -13,7 +13,7 @@ import torch
 from models.catalog import UNKNOWN, Catalog, KeyCollision
 from models.counts import Counts
 from models.effort import EFFORTS, FULL, Effort, Pace
-from models.interest import InterestModel
+from models.interest import InterestModel, InterestSettings
 from models.learner import Learner
 from models.lessons import Lesson, Past
 from models.prequential import BASELINES, Prequential
@@ -62,7 +62,8 @@ def interest_of(settings: Settings) -> InterestModel | None:
     has_gpu = settings.device != "cpu" and torch.cuda.is_available()
     if settings.interest == "off" or (settings.interest == "auto" and not has_gpu):
         return None
-    return InterestModel(device="cuda" if has_gpu else "cpu", seed=settings.seed)
+    interest = InterestSettings(graph=settings.graph)
+    return InterestModel(interest, device="cuda" if has_gpu else "cpu", seed=settings.seed)
 
 
 class Recommender:

@@ -79,6 +79,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     batch_ties: bool = False
     content: bool = True
     interest: Literal["auto", "on", "off"] = "auto"
+    graph: Literal["sage", "gcn", "gat", "off"] = "sage"
     encoder: Annotated[str, Meta(min_length=1)] = "auto"
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     topics: Topics = Topics()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import faust
 import uvloop
+from faust.tables import TableManager
 
 from streams import transport
 from streams.checkpointing import load_newest
@@ -27,6 +28,7 @@ BUFFERED_CHUNKS = 4
 FETCH_BYTES = 2**20  # of a topic of a partition, unless there are many
 ALL_FETCH_BYTES = 64 * 2**20
 LEAST_FETCH_BYTES = 2**16
+CLOSING_SECONDS = 0.1  # for the loop, when everything in it has stopped
 STOP_SECONDS = 8.0  # less than the ten that containers get between SIGTERM and SIGKILL
 
 log = logging.getLogger(__name__)
@@ -91,10 +93,22 @@ class _Worker(faust.Worker):  # type: ignore[misc]
         logging.shutdown()
         os._exit(0)
 
+    async def _sentinel_task(self) -> None:
+        """Let the loop do what is left before it is closed; mode sleeps for a second."""
+        await asyncio.sleep(CLOSING_SECONDS)
+
     def has_stopped(self) -> None:
         """Leave the process alone: all went well."""
         if self._deadline is not None:
             self._deadline.cancel()
+
+
+class _Tables(TableManager):  # type: ignore[misc]
+    """Faust's tables, of which there are none here: it waits a second for more of them before it begins."""
+
+    async def on_start(self) -> None:
+        await self._update_channels()
+        await self.recovery.start()
 
 
 class _App(faust.App):  # type: ignore[misc]
@@ -114,6 +128,7 @@ def _app(settings: Settings, runtime: Runtime) -> _App:
         broker=[f"kafka://{server}" for server in servers_of(settings)],
         datadir=str(Path(settings.data_directory) / "faust"),
         store="memory://",
+        TableManager=_Tables,
         env_prefix="FAUST_OF_FRESHET_",  # else it reads common names like BROKER_URL from the environment
         key_serializer="raw",
         value_serializer="raw",

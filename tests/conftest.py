@@ -4,11 +4,12 @@ import contextlib
 import json
 import os
 import secrets
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 # Tests run on the Kafka that the environment names, if it does. No other setting around here is for them.
 BOOTSTRAP_SERVERS = os.environ.get("FRESHET_BOOTSTRAP_SERVERS", DEFAULT_BOOTSTRAP_SERVERS)
 NEEDS_KAFKA = {"broker", "start_broker"}
+# Where several processes share the tests: what takes longest begins first; the crash points, which alone keep
+# two cores busy, run beside tests that mostly wait for brokers; what is not named here comes last.
+ORDER = ("tests/crash/", "tests/streams/test_worker", "tests/crash_points/", "tests/streams/")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -32,11 +36,24 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a real Kafka, however indirectly: `pytest -m "not broker"` leaves it out."""
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - pytest-xdist's, where it is used
+    """Tell each of several processes the Kafka that is named where they are started from."""
+    node.workerinput["bootstrap_servers"] = BOOTSTRAP_SERVERS
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs a real Kafka, however indirectly (`pytest -m "not broker"` leaves it out); sort."""
     for item in items:
         if NEEDS_KAFKA & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.broker)
+    if hasattr(config, "workerinput"):  # one of several processes
+        items.sort(key=lambda item: _place(item.nodeid))
+
+
+def _place(node_id: str) -> int:
+    """Return the place of a test in ORDER."""
+    return next((place for place, start in enumerate(ORDER) if node_id.startswith(start)), len(ORDER))
 
 
 @pytest.fixture(scope="session")
@@ -73,10 +90,13 @@ def process_state() -> Callable[[int], str]:
 
 
 @pytest.fixture(scope="session")
-def broker() -> Iterator[Broker]:
+def broker(pytestconfig: pytest.Config) -> Iterator[Broker]:
     """Give the session's real Kafka, started for the first test that asks for it."""
-    with running_broker(Settings(bootstrap_servers=BOOTSTRAP_SERVERS)) as running:
+    told = getattr(pytestconfig, "workerinput", {"bootstrap_servers": BOOTSTRAP_SERVERS})
+    with running_broker(Settings(bootstrap_servers=told["bootstrap_servers"])) as running:
         yield running
+        if running.kind == "kafka" and running.pid is not None:
+            os.kill(running.pid, signal.SIGKILL)  # it would close hundreds of topics in order
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +121,7 @@ def start_broker(tmp_path: Path) -> Iterator[Callable[[], OwnedBroker]]:
 
     yield start
     for owned in brokers:
+        owned.kill()
         owned.close()
 
 

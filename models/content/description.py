@@ -22,6 +22,19 @@ class Description:
     relations: Sequence[tuple[str, str]] = ()
 
 
+def shared_of(item: Description) -> list[tuple[str, str]]:
+    """Return (name, value): what the item has in common with others, each category by itself."""
+    found = [("category", category) for category in item.categories]
+    found += [("brand", item.brand)]
+    found += [
+        (name, str(value)) for name, value in item.attributes.items() if isinstance(value, str | int | float)
+    ]
+    year = _YEAR_BEHIND.search(item.title)
+    if year and _YEAR not in item.attributes:
+        found.append((_YEAR, year[1]))
+    return [(name, value[:_LONGEST_VALUE]) for name, value in found if value]
+
+
 def attributes_of(item: Description) -> dict[str, str]:
     """Return name -> value: what items can have in common.
 

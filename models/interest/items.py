@@ -1,8 +1,8 @@
 """What is known of every item by itself: a vector learned from events, a text's, and a graph's.
 
-v_i' = W t_i + id_i + gate * v_r. An item gets a vector of its own after a few events, and loses it when it
-has not been used for long; before and after, all such items share one. So memory follows the items in use,
-and the cost of an event does not grow with the catalogue.
+v_i' = W t_i + id_i + alpha * v_r, by a learned gate alpha. An item gets a vector of its own after a few
+events, and loses it when it has not been used for long; before and after, all such items share one. So memory
+follows the items in use, and the cost of an event does not grow with the catalogue.
 """
 
 from collections.abc import Mapping
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from models.arrays import Floats, Rows, Times
+from models.devices import on_device
 from models.interest.optimizers import OPTIMIZERS, decayed
 from models.interest.parameters import Weights
 from models.interest.settings import InterestSettings
+from models.text.projection import TextVectors
 
 SHARED = 0
 """The slot of the vector of all items that have none of their own."""
@@ -33,6 +35,7 @@ class Gathered(NamedTuple):
     rows: Rows  # int32[U] of the catalogue
     slots: Times  # int64[A + 1], the last one SHARED
     values: Tensor  # float32[A + 1, D + 1]: id vectors and biases; a leaf to be differentiated
+    related: Tensor | None = None  # float32[U, D]: what a graph says; as much a leaf
 
 
 class ItemEncoder:
@@ -57,8 +60,8 @@ class ItemEncoder:
         self._next = SHARED + 1  # the first slot that was never used
         self._hand = SHARED  # where the sweep stands
         self.events = 0
+        self.words: TextVectors | None = None
         self._texts: Floats = np.zeros((0, settings.text_dimensions), np.float32)
-        self._relations: Floats = np.zeros((0, 0), np.float32)
 
     def reserve(self, rows: int) -> None:
         """Make room for so many rows of the catalogue, by doubling."""
@@ -67,17 +70,13 @@ class ItemEncoder:
             self._slots = np.concatenate([self._slots, np.zeros(room, np.int32)])
             self._counts = np.concatenate([self._counts, np.zeros(room, np.uint8)])
 
-    def describe(self, rows: Rows, texts: Floats | None = None, relations: Floats | None = None) -> None:
-        """Take in vectors of rows: of their texts, float32[n, T], and of what they are related to, [n, D].
+    def describe(self, rows: Rows, texts: Floats) -> None:
+        """Take in vectors of what rows say, float32[n, T].
 
         Whoever gives them keeps them: they are not in a snapshot. Raises ValueError for another width.
         """
-        if texts is not None:
-            _check(texts, len(rows), self._settings.text_dimensions)
-            self._texts = _put(self._texts, rows, texts)
-        if relations is not None:
-            _check(relations, len(rows), self._settings.dimensions)
-            self._relations = _put(self._relations, rows, relations)
+        _check(texts, len(rows), self._settings.text_dimensions)
+        self._texts = _put(self._texts, rows, texts)
 
     def admit(self, targets: Rows) -> None:
         """Count an event of each of int32[n] targets, give those a slot that have had enough, sweep."""
@@ -113,8 +112,14 @@ class ItemEncoder:
             vectors = torch.zeros_like(vectors)
         if len(self._texts):
             vectors = vectors + self._tensor(_take(self._texts, gathered.rows)) @ weights.text
-        if len(self._relations):
-            vectors = vectors + weights.graph_gate * self._tensor(_take(self._relations, gathered.rows))
+        if self.words is not None and self._settings.uses_words:
+            vectors = vectors + self._tensor(self.words.of(gathered.rows)) @ weights.words
+        if gathered.related is not None:
+            own = len(gathered.slots) - 1
+            gates = torch.cat(
+                [weights.gate[1:].expand(own, -1), weights.gate[:1].expand(len(vectors) - own, -1)]
+            )
+            vectors = vectors + gates * gathered.related  # [U, D]
         return vectors, biases
 
     def descend(self, gathered: Gathered, gradient: Tensor, rate: float, steps: int) -> None:
@@ -187,7 +192,7 @@ class ItemEncoder:
                 self._free.append(self._hand)
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+        return on_device(array, self._device)
 
 
 def _check(vectors: Floats, count: int, width: int) -> None:

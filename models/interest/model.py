@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,14 +12,20 @@ from torch import Tensor
 
 from models.arrays import Floats, Rows
 from models.columns import KEPT
+from models.devices import mixed_precision, on_device
+from models.graph import PathCounter, Relations
 from models.interest import loss
 from models.interest.items import Gathered, ItemEncoder
-from models.interest.network import Events, Network
+from models.interest.network import Events, Joins, Network
 from models.interest.optimizers import OPTIMIZERS, decayed, length
 from models.interest.parameters import initial, shapes, views
 from models.interest.replay import Learned, Memory
 from models.interest.sequences import Moments, Sequences, as_moments
 from models.interest.settings import InterestSettings
+from models.text.projection import TextVectors
+
+if TYPE_CHECKING:  # torch_geometric takes seconds to load, and who has no catalogue does without it
+    from models.graph.encoder import GraphEncoder
 
 BLOCK = 16
 """Users that are worked out together, always so many: a result does not depend on who else is asked for."""
@@ -41,8 +48,8 @@ class InterestModel:
         self._fresh = 0  # events since the last step
         self.skipped = 0  # steps whose gradient was not finite
         self.loss: float | None = None  # moving mean, None before the first step
+        self.device, self.seed = device, seed
         self._device = torch.device(device)
-        self._seed = seed
         self._shapes = shapes(settings)
         self._flat = initial(settings, seed).to(self._device).requires_grad_()
         self._optimizer = OPTIMIZERS[settings.optimizer]
@@ -50,6 +57,9 @@ class InterestModel:
         self._network = Network(settings, self._device)
         self._items = ItemEncoder(settings, self._device, seed)
         self._memory = Memory(settings, KEPT)
+        self._relations: Relations | None = None
+        self._path_counter = PathCounter()
+        self.graph: GraphEncoder | None = None
 
     @torch.no_grad()
     def logits(self, batch: Sequences, candidates: Rows) -> Floats:
@@ -57,15 +67,18 @@ class InterestModel:
 
         What stands for no candidate must be a row all the same, or -1; its score means nothing.
         """
-        scores, weights = np.zeros(candidates.shape, np.float32), views(self._flat, self._shapes)
+        weights, told = views(self._flat, self._shapes), []
         for start in range(0, len(candidates), BLOCK):
             part = slice(start, start + BLOCK)
             moments, asked = self._block(batch, part, candidates[part])
             gathered, events, (places,) = self._encoded(moments, asked)
-            items, biases = self._items.encode(weights, gathered)
-            theirs, _ = self._network.scores(weights, items, biases, events, places)
-            scores[part] = theirs[: len(scores[part]), : candidates.shape[1]].cpu().numpy()
-        return scores
+            joins = self._joins(moments, asked, gathered)
+            with self._precision():
+                items, biases = self._items.encode(weights, gathered)
+                theirs, _ = self._network.scores(weights, items, biases, events, places, joins)
+            told.append(theirs.float())  # a GPU works on this block while the next is prepared
+        scores: Floats = torch.cat(told).cpu().numpy()  # [blocks, BLOCK, K] -> [blocks * BLOCK, K]
+        return scores[: len(candidates), : candidates.shape[1]]
 
     @torch.no_grad()
     def user_vector(self, batch: Sequences) -> Floats:
@@ -111,18 +124,24 @@ class InterestModel:
         self.steps += 1
         events = self._memory.newest(self._fresh)
         self._items.admit(events.targets)
-        random = np.random.Generator(np.random.Philox(key=[self._seed, self.steps]))
+        random = np.random.Generator(np.random.Philox(key=[self.seed, self.steps]))
         if self.settings.replayed and self._memory.stored >= _FIRST_REPLAY:
             events = events.and_then(self._memory.recall(self.settings.replayed, self._fresh, random))
-        self._fresh = 0
-        self._descend(events, random)
+        fresh, self._fresh = self._fresh, 0
+        self._descend(events, fresh, random)
 
-    def describe(self, rows: Rows, texts: Floats | None = None, relations: Floats | None = None) -> None:
-        """Take in vectors of rows: of their texts, float32[n, T], and of what they are related to, [n, D].
+    def use_catalog(
+        self, relations: Relations, words: TextVectors, graph: "GraphEncoder | None" = None
+    ) -> None:
+        """Look, from now on, at what items have in common, at their texts, and at what a network says."""
+        self._relations, self._items.words, self.graph = relations, words, graph
+
+    def describe(self, rows: Rows, texts: Floats) -> None:
+        """Take in vectors of what rows say, float32[n, T].
 
         They are not in a snapshot: describe the items again after it was restored.
         """
-        self._items.describe(rows, texts, relations)
+        self._items.describe(rows, texts)
 
     def forget(self, user: int) -> int:
         """Blot out what is stored of a user to be replayed; return how many events that were. 0 is nobody."""
@@ -133,6 +152,7 @@ class InterestModel:
         rooms = {
             "items": self._items.snapshot(),
             "memory": self._memory.snapshot(),
+            **({} if self.graph is None else {"graph": self.graph.snapshot()}),
         }
         dense = (self._flat.detach(), *self._remembered)
         return {
@@ -154,6 +174,9 @@ class InterestModel:
         self.loss = float(arrays["loss"][0]) if len(arrays["loss"]) else None
         self._items.restore(_of("items", arrays))
         self._memory.restore(_of("memory", arrays))
+        of_graph = _of("graph", arrays)
+        if self.graph is not None and of_graph:
+            self.graph.restore(of_graph)
 
     def _block(self, batch: Sequences, part: slice, candidates: Rows) -> tuple[Moments, Rows]:
         """Return a part of a batch, filled up to BLOCK users, and their candidates to whole KEPT."""
@@ -173,6 +196,8 @@ class InterestModel:
         """
         every = np.concatenate([moments.rows.ravel(), *(other.ravel() for other in others)])
         gathered, places = self._items.gather(np.where(every < 0, fill, every))
+        if self.graph is not None:
+            gathered = gathered._replace(related=self._tensor(self.graph.vectors(gathered.rows)))
         parts = np.split(places, np.cumsum([moments.rows.size, *(other.size for other in others)])[:-1])
         events = Events(
             places=self._tensor(parts[0].reshape(moments.rows.shape)),  # [B * N] -> [B, N]
@@ -184,19 +209,39 @@ class InterestModel:
         shaped = zip(parts[1:], others, strict=True)
         return gathered, events, [self._tensor(part.reshape(other.shape)) for part, other in shaped]
 
-    def _descend(self, learned: Learned, random: np.random.Generator) -> None:
-        """Take a step down the gradient of the loss over events and their negatives."""
-        settings = self.settings
+    def _descend(self, learned: Learned, fresh: int, random: np.random.Generator) -> None:
+        """Take a step down the gradient of the loss over events, of which the first are `fresh`."""
+        settings, targets = self.settings, learned.targets
         own, is_own = loss.draw_own(learned, settings.kept_negatives, random)
         drawn = self._memory.recent_targets(settings.shared_negatives, random)
-        shared = np.concatenate([learned.targets, drawn]) if settings.shared_negatives else drawn
-        fill = int(learned.targets[0])
-        asked = np.concatenate([learned.targets[:, None], np.where(is_own, own, fill)], 1)  # [B, 1 + J]
+        shared = np.concatenate([targets, drawn]) if settings.shared_negatives else drawn
+        fill = int(targets[0])
+        asked = np.concatenate([targets[:, None], np.where(is_own, own, fill)], 1)  # [B, 1 + J]
         gathered, events, (places, pool) = self._encoded(learned.moments, asked, shared, fill=fill)
-        gathered.values.requires_grad_()
-        weights = views(self._flat, self._shapes)
-        items, biases = self._items.encode(weights, gathered)
-        scores, interest = self._network.scores(weights, items, biases, events, places)
+        leaves = [gathered.values, *([] if gathered.related is None else [gathered.related])]
+        for leaf in leaves:
+            leaf.requires_grad_()
+        weights, joins = views(self._flat, self._shapes), self._joins(learned.moments, asked, gathered)
+        with self._precision():
+            items, biases = self._items.encode(weights, gathered)
+            scores, interest = self._network.scores(weights, items, biases, events, places, joins)
+            against = interest @ items[pool].T + biases[pool]  # [B, D] @ [D, S] -> [B, S]
+            alone = (interest * items[places[:, 0]]).sum(1) + biases[places[:, 0]]  # [B]
+        mean = self._mean_loss(learned, is_own, shared, scores.float(), alone.float(), against.float())
+        dense, rows, *related = torch.autograd.grad(mean, [self._flat, *leaves], allow_unused=True)
+        if self._apply(gathered, mean, dense, rows) and self.graph is not None and related[0] is not None:
+            self.graph.learn(gathered.rows, related[0], learned.candidates, targets[:fresh], self._alone)
+
+    def _mean_loss(
+        self,
+        learned: Learned,
+        is_own: NDArray[np.bool_],
+        shared: Rows,
+        scores: Tensor,
+        alone: Tensor,
+        against: Tensor,
+    ) -> Tensor:
+        """Return the loss [] by scores [B, 1 + J], those of targets [B], and of `shared` rows [B, S]."""
         counts = self._tensor(learned.weights)
         kept = self._tensor(loss.is_kept(learned).astype(np.float32))
         corrections = self._tensor(loss.corrections(learned, is_own))
@@ -204,23 +249,31 @@ class InterestModel:
         if len(shared):
             log_q = self._tensor(np.log(self._memory.share(shared) * np.float32(len(shared))))
             is_target = self._tensor(shared == learned.targets[:, None])  # [B, S]
-            against = interest @ items[pool].T + biases[pool]  # [B, D] @ [D, S] -> [B, S]
-            alone = (interest * items[places[:, 0]]).sum(1) + biases[places[:, 0]]  # [B]
             others = loss.shared_loss(alone, against, log_q, is_target)
-            total = total + settings.shared_weight * (others * counts).sum()
-        mean = total / len(learned.targets)
-        self._apply(
-            gathered, mean, *torch.autograd.grad(mean, [self._flat, gathered.values], allow_unused=True)
-        )
+            total = total + self.settings.shared_weight * (others * counts).sum()
+        return total / len(learned.targets)
 
-    def _apply(self, gathered: Gathered, mean: Tensor, dense: Tensor, rows: Tensor | None) -> None:
-        """Step down the gradients of weights [P] and gathered rows, unless they are not finite."""
+    def _joins(self, moments: Moments, asked: Rows, gathered: Gathered) -> Joins | None:
+        """Return what joins the asked int32[B, K] with what users did; -1 stands for none."""
+        if self._relations is None or not self.settings.uses_paths:
+            return None
+        paths = self._path_counter.count(self._relations.graph, moments.rows, asked)
+        return Joins(self._tensor(paths), gathered.related)
+
+    def _alone(self, rows: Rows) -> Tensor:
+        """Return the vectors [n, D] of items by themselves."""
+        gathered, places = self._items.gather(rows)
+        vectors, _ = self._items.encode(views(self._flat, self._shapes), gathered)
+        return vectors[self._tensor(places)]
+
+    def _apply(self, gathered: Gathered, mean: Tensor, dense: Tensor, rows: Tensor | None) -> bool:
+        """Step down the gradients of weights [P] and gathered rows; return whether they are finite."""
         if rows is None:  # without id vectors
             rows = torch.zeros_like(gathered.values)
         norm = float(length(dense, rows))
         if not math.isfinite(norm):
             self.skipped += 1
-            return
+            return False
         settings, now = self.settings, float(mean.detach())
         scale = min(1.0, settings.longest_gradient / max(norm, 1e-12))
         with torch.no_grad():
@@ -230,6 +283,7 @@ class InterestModel:
             )
             self._items.descend(gathered, rows * scale, settings.row_learning_rate, self.steps)
         self.loss = now if self.loss is None else self.loss + _LOSS_MOVES * (now - self.loss)
+        return True
 
     def _reserve(self, moments: Moments, *others: Rows) -> None:
         """Make room for all these rows."""
@@ -238,7 +292,11 @@ class InterestModel:
         self._memory.reserve(rows)
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+        return on_device(array, self._device)
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        wanted = self.settings.mixed_precision
+        return mixed_precision(self._device, wanted == "on" or (wanted == "auto" and self.device == "cuda"))
 
 
 def _of(room: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

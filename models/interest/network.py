@@ -29,6 +29,13 @@ class Events(NamedTuple):
     gaps: Tensor  # int64[B]
 
 
+class Joins(NamedTuple):
+    """What joins candidates with what users did, by the catalogue's relations."""
+
+    paths: Tensor  # float32[B, K, RELATIONS]
+    related: Tensor | None  # float32[U, D], v_r of the items
+
+
 class Network:
     """The forward pass: a function of the weights and of the items' vectors, and of nothing else.
 
@@ -74,7 +81,13 @@ class Network:
         return torch.addmm(interest + elapsed[:, :d], inner, weights.drift_outer)
 
     def scores(
-        self, weights: Weights, items: Tensor, biases: Tensor, events: Events, candidates: Tensor
+        self,
+        weights: Weights,
+        items: Tensor,
+        biases: Tensor,
+        events: Events,
+        candidates: Tensor,
+        joins: "Joins | None" = None,
     ) -> tuple[Tensor, Tensor]:
         """Return scores [B, K] of candidates, places [B, K] in items [U, D], and interest [B, D]."""
         interest, happened = self.users(weights, items, events)
@@ -83,6 +96,8 @@ class Network:
         scores = scores + embedding(candidates, biases[:, None])[..., 0]
         if self._settings.uses_pairs:
             scores = scores + self._meet(weights, vectors, happened, events, candidates)
+        if joins is not None:
+            scores = scores + joined(weights, interest, joins, candidates)
         return scores, interest
 
     def _meet(
@@ -98,3 +113,16 @@ class Network:
         is_same = candidates[..., None] == events.places[:, None]  # [B, K, N]
         again = torch.bmm(vectors, table[..., p : p + d].transpose(1, 2)) + table[:, None, :, p + d + 1]
         return torch.bmm(alike + again * is_same, events.is_there[..., None])[..., 0]  # [B, K]
+
+
+def joined(weights: Weights, interest: Tensor, joins: Joins, candidates: Tensor) -> Tensor:
+    """Return the direct relation term [B, K]: E(r_ui) = sum of paths p of w_p + e_p r_ui.
+
+    r_ui = alpha z_u + beta z_i, of the interest [B, D] and of what the candidate is related to.
+    """
+    own = weights.paths + (interest * weights.path_user) @ weights.path_vectors.T  # [B, D] -> [B, RELATIONS]
+    worth = torch.bmm(joins.paths, own[..., None])[..., 0]  # [B, K, RELATIONS] -> [B, K]
+    if joins.related is not None:
+        theirs = (joins.related * weights.path_item) @ weights.path_vectors.T  # [U, D] -> [U, RELATIONS]
+        worth = worth + (joins.paths * embedding(candidates, theirs)).sum(2)
+    return worth

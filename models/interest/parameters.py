@@ -6,13 +6,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from models.graph import RELATIONS
 from models.interest.sequences import GAPS, KINDS
 from models.interest.settings import InterestSettings
+from models.text.projection import WORDS
 
 DECAYS = (0.5, 0.85, 0.97)
 """What a step back in the history weighs less, for each of the means of it."""
 _SMALL = 0.05
-_ZERO = frozenset({"outer", "drift_outer", "pair_weight", "text", "graph_gate"})
+_ZERO = frozenset({"outer", "drift_outer", "pair_weight", "text", "words", "paths", "path_vectors"})
+_EVEN = {"path_user": 1.0, "path_item": 1.0, "gate": 0.3}
 _TABLES = frozenset({"kinds", "places", "start", "gaps", "pair_kinds"})
 
 Shape = tuple[int, ...]
@@ -38,8 +41,15 @@ class Weights(NamedTuple):
     pair_event: Tensor  # [D, P]
     pair_kinds: Tensor  # [KINDS, P + D + 2] keys, an item's response to the time since, and both's biases
     pair_weight: Tensor  # [1]
-    text: Tensor  # [T, D]
-    graph_gate: Tensor  # [D]
+    text: Tensor  # [T, D] of what items say
+    words: Tensor  # [WORDS, D] of how their texts read
+    gate: (
+        Tensor  # [2, D] how much of what items are related to they are: items without their own vector, with
+    )
+    paths: Tensor  # [RELATIONS] what a path is worth by itself
+    path_vectors: Tensor  # [RELATIONS, D] and to whom, and towards what
+    path_user: Tensor  # [D] alpha
+    path_item: Tensor  # [D] beta
 
 
 def shapes(settings: InterestSettings) -> Weights:
@@ -49,7 +59,8 @@ def shapes(settings: InterestSettings) -> Weights:
         *((KINDS, d), (d, h * d), (h, n), ((3 + h) * d, d), ((3 + h) * d, 2 * d), (2 * d, d), (d,)),
         *((GAPS + 1, 3 * d), (d, 2 * d), (2 * d, d)),
         *((d, p), (d, p), (KINDS, p + d + 2), (1,)),
-        *((settings.text_dimensions, d), (d,)),
+        *((settings.text_dimensions, d), (WORDS, d), (2, d)),
+        *((RELATIONS,), (RELATIONS, d), (d,), (d,)),
     )
     return Weights(*every)  # type: ignore[arg-type] # shapes stand where the tensors of these shapes will
 
@@ -71,6 +82,8 @@ def initial(settings: InterestSettings, seed: int) -> Tensor:
         scale = 1 / math.sqrt(max(1, shape[0]))
         scale = 0.0 if name in _ZERO else _SMALL if name in _TABLES else scale
         parts.append(torch.randn(shape, generator=random) * scale)
+        if name in _EVEN:
+            parts[-1][:] = _EVEN[name]
         if name == "pair_kinds":
             parts[-1][:, settings.pair_dimensions :] = 0
         if name == "gaps":

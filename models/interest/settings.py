@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from models.graph.layout import GraphKind
+
 OptimizerName = Literal["sgd", "adagrad", "adamw"]
 
 
@@ -19,6 +21,10 @@ class InterestSettings:
     heads: int = 2  # of the attention
     pair_dimensions: int = 16  # in which a candidate meets every event of the history
     text_dimensions: int = 32  # of what items are described by
+
+    graph: GraphKind | Literal["off"] = "sage"  # how items hear of what they are related to
+
+    mixed_precision: Literal["auto", "on", "off"] = "auto"  # bfloat16 products; auto: on a GPU
 
     # What it learns from.
     events_a_step: int = 32  # new events that a step waits for: larger steps are cheaper, and no worse
@@ -45,6 +51,8 @@ class InterestSettings:
     uses_attention: bool = True  # off: a decayed mean of the history
     uses_projection: bool = True  # off: interest as it was at the last event
     uses_ids: bool = True  # off: an item is only what it says and what it is related to
+    uses_words: bool = True  # off: an item's text says nothing
+    uses_paths: bool = True  # off: what joins a candidate with the history by relations does not count
     uses_pairs: bool = False  # a candidate meets every event of the history, too, not the user's vector alone
 
     def __post_init__(self) -> None:

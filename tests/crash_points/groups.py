@@ -1,11 +1,6 @@
 """Groups of workers that all read the same sources: each has its own users' states, counters and topics."""
 
-import multiprocessing
-import os
 import signal
-import subprocess
-import threading
-import time
 from collections import Counter
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -21,64 +16,24 @@ from streams.examples import decode_examples
 from streams.settings import Settings
 from tests.crash_points.launcher import ARMED, GO_ON, Order, run
 from tests.crash_points.source import Position, Source
+from tests.streams.forking import FORKS, Forked
 from tests.streams.running import WorkerProcess
 
 REACH_SECONDS = 40.0
 LEVEL_SECONDS = 60.0
 
-# Importing torch and Faust takes seconds: one process does it, and every worker is forked from that.
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["streams.worker", "streams.commands.worker", "tests.crash_points.warm"])
-_ONE_AT_A_TIME = threading.Lock()  # a process that two threads ask for its exit code tells only one
 
-
-class Forked:
-    """A forked worker's process, as tests.streams.running expects one."""
+class Stoppable(Forked):
+    """A worker's process, and the pipe by which it is told where to stop."""
 
     def __init__(self, settings: Settings, log: Path, order: Order | None) -> None:
         self.control, theirs = FORKS.Pipe()
-        self._process = FORKS.Process(target=run, args=(settings, str(log), theirs, order), daemon=True)
-        with _ONE_AT_A_TIME:
-            self._process.start()
+        super().__init__(run, settings, theirs, order, log=log)
         theirs.close()
-
-    @property
-    def returncode(self) -> int | None:
-        """The exit code, -N if signal N ended it, None while it runs."""
-        with _ONE_AT_A_TIME:
-            return self._process.exitcode
-
-    @property
-    def pid(self) -> int:
-        """The process's id."""
-        return int(self._process.pid or 0)
-
-    def send_signal(self, number: signal.Signals) -> None:
-        """Send a signal to it, if it has not ended."""
-        if self.returncode is None:
-            os.kill(self.pid, number)
-
-    def terminate(self) -> None:
-        """Send SIGTERM."""
-        self.send_signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """Send SIGKILL."""
-        self.send_signal(signal.SIGKILL)
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end, return its exit code; raises subprocess.TimeoutExpired."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while (code := self.returncode) is None:
-            if deadline is not None and time.monotonic() > deadline:
-                raise subprocess.TimeoutExpired("worker", timeout or 0.0)
-            time.sleep(0.02)
-        return code
 
     def close(self) -> None:
         """End it at once."""
-        self.kill()
-        self.wait(10)
+        super().close()
         self.control.close()
 
 
@@ -86,7 +41,7 @@ class Forked:
 class Worker(WorkerProcess):
     """A worker that can be told where to stop."""
 
-    guarded: Any
+    process: Any
     place: str = ""  # the name of its data directory in its group
 
     @property
@@ -97,7 +52,7 @@ class Worker(WorkerProcess):
     @property
     def control(self) -> Connection:
         """Where it is told, and tells."""
-        control: Connection = self.guarded.control
+        control: Connection = self.process.control
         return control
 
     def arm(self, order: Order) -> None:
@@ -112,14 +67,14 @@ class Worker(WorkerProcess):
             if self.control.poll(REACH_SECONDS):
                 heard = self.control.recv()
         except (EOFError, ConnectionResetError):
-            heard = f"nothing: it ended with {self.guarded.wait(10)}"
+            heard = f"nothing: it ended with {self.process.wait(10)}"
         if heard != word:
             told = self.log.read_text(encoding="utf-8")[-3000:]
             pytest.fail(f"expected to hear {word!r} of {self.settings.group}, heard {heard!r}\n{told}")
 
     def go_on(self) -> None:
         """Continue it where it was frozen."""
-        self.guarded.send_signal(signal.SIGCONT)
+        self.process.send_signal(signal.SIGCONT)
         self.control.send(GO_ON)
 
 
@@ -144,20 +99,11 @@ class Group:
         """Start a worker with a data directory of this name, armed from the first moment if so ordered."""
         settings = msgspec.structs.replace(self.settings, data_directory=str(self._directory / place))
         log = self._directory / f"worker-{len(self.workers)}.log"
-        worker = Worker(settings, Forked(settings, log, order), log, place)
+        worker = Worker(settings, Stoppable(settings, log, order), log, place)
         self.workers.append(worker)
         if order is not None:
             worker.hear(ARMED)
         return worker
-
-    def expel(self) -> None:
-        """Let the group's coordinator forget all members, as it does when their sessions time out."""
-        from kafka.admin import MemberToRemove
-
-        with admin(self.settings) as client:
-            (described,) = client.describe_groups([self.settings.group]).values()
-            members = [MemberToRemove(member_id=member["member_id"]) for member in described["members"]]
-            client.remove_group_members(self.settings.group, members)
 
     def wait_level(self, worker: Worker, source: Source) -> None:
         """Wait until this worker alone has applied everything that was sent, durably."""
@@ -190,7 +136,7 @@ class Group:
     def close(self) -> None:
         """End all that runs."""
         for worker in self.workers:
-            worker.guarded.close()
+            worker.process.close()
         if self._outputs is not None:
             self._outputs.close()
             self._outputs = None

@@ -5,7 +5,6 @@ comes. A worker that is killed is dead before its next line runs; one that is fr
 """
 
 import asyncio
-import ctypes
 import functools
 import importlib
 import itertools
@@ -22,8 +21,6 @@ from aiokafka.errors import KafkaConnectionError
 
 from streams.settings import Settings
 from tests.crash_points.points import POINTS, Point, When
-
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 ARMED, GO_ON = "armed", "go on"
 
@@ -120,13 +117,8 @@ def _calling(original: Callable[..., Any], when: When, reach: Callable[..., None
     return wrapped
 
 
-def run(settings: Settings, log: str, control: Connection, order: Order | None) -> None:
+def run(settings: Settings, control: Connection, order: Order | None) -> None:
     """Be a worker with these settings; `order` is obeyed from its first moment on, others when they come."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    with open(log, "ab") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
     _make_small()
     trap = Trap(control)
     if order is not None:

@@ -15,6 +15,7 @@ from tests.crash_points.groups import LEVEL_SECONDS, Group, Worker
 from tests.crash_points.launcher import Order
 from tests.crash_points.points import Point
 from tests.crash_points.source import Source
+from tests.streams.running import expel
 
 KILL, FREEZE, FAIL = signal.SIGKILL, signal.SIGSTOP, None
 AT_ONCE = 6  # groups that are hit at the same time
@@ -91,7 +92,7 @@ class Stage:
         """Let a group in which something went wrong go on, if what it has done is right all the same."""
         group.close()
         try:
-            group.expel()
+            expel(group.settings)
             group.worker = group.start("restored")
             group.wait_level(group.worker, self.source)
             wrong = bool(self.differences(group, group.worker))
@@ -137,7 +138,7 @@ class _Play:
         victim.hear(self.point.name)
         if self.number == KILL:
             _expect_end(victim, -KILL)
-            self.group.expel()
+            expel(self.group.settings)
             self.group.worker = self.group.start(victim.place)
         elif self.number == FREEZE:
             self._replace(victim)
@@ -147,18 +148,17 @@ class _Play:
         """Return the worker that is on its way to the point."""
         worker = self.group.worker
         if self.point.phase == "starting":
-            worker.guarded.kill()
-            worker.guarded.wait(10)
-            self.group.expel()
+            worker.kill()
+            expel(self.group.settings)
             return self.group.start("empty", Order(self.point.name, self.number))
         if self.point.phase == "stopping":
             worker.arm(Order(self.point.name, self.number))
-            worker.guarded.terminate()
+            worker.process.terminate()
         return worker
 
     def _replace(self, victim: Worker) -> None:
         """Let another worker take over everything from one that is frozen, which then goes on."""
-        self.group.expel()
+        expel(self.group.settings)
         heir = self.group.worker = self.group.start("b" if victim.place == "a" else "a")
         self.group.wait_level(heir, self.stage.source)
         victim.go_on()
@@ -168,7 +168,7 @@ class _Play:
                 "the two share the partitions",
                 LEVEL_SECONDS,
             )
-            victim.guarded.terminate()
+            victim.process.terminate()
         _expect_end(victim, 0)
 
     def _compare(self, worker: Worker) -> None:
@@ -185,7 +185,7 @@ class _Play:
 
 
 def _expect_end(worker: Worker, code: int) -> None:
-    found = worker.guarded.wait(30)
+    found = worker.process.wait(30)
     if found != code:
         pytest.fail(
             f"it ended with {found}, not with {code}\n{worker.log.read_text(encoding='utf-8')[-3000:]}"

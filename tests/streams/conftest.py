@@ -9,10 +9,13 @@ import msgspec
 import pytest
 
 from streams import lane, pacing
-from streams.connection import consumer
+from streams.cli import main
+from streams.connection import consumer, producer
 from streams.events import RecommendationList, decode_list
 from streams.guard import spawn_guarded
 from streams.settings import Settings
+from streams.topics import create_topics
+from tests.streams.forking import Forked
 from tests.streams.lane_bench import Bench
 from tests.streams.running import Shop, WorkerProcess
 
@@ -21,21 +24,26 @@ from tests.streams.running import Shop, WorkerProcess
 def start_worker(
     settings_file: Callable[[Settings], Path], tmp_path: Path
 ) -> Iterator[Callable[..., WorkerProcess]]:
-    """Give a function that starts a worker; none survives the test."""
+    """Give a function that starts a worker, forked (fast) or as the command; none survives the test."""
     started: list[WorkerProcess] = []
 
-    def start(settings: Settings, data_directory: str | None = None) -> WorkerProcess:
+    def start(
+        settings: Settings, data_directory: str | None = None, as_command: bool = False
+    ) -> WorkerProcess:
         if data_directory is not None:
             settings = msgspec.structs.replace(settings, data_directory=data_directory)
         log = tmp_path / f"worker-{len(started)}.log"
-        command = [sys.executable, "-m", "streams", "worker", "--config", str(settings_file(settings))]
-        worker = WorkerProcess(settings, spawn_guarded(command, stdout=log), log)
-        started.append(worker)
-        return worker
+        words = ["worker", "--config", str(settings_file(settings))]
+        if as_command:
+            process = spawn_guarded([sys.executable, "-m", "streams", *words], stdout=log)
+        else:
+            process = Forked(main, words, log=log)
+        started.append(WorkerProcess(settings, process, log))
+        return started[-1]
 
     yield start
     for worker in started:
-        worker.guarded.close()
+        worker.process.close()
 
 
 @pytest.fixture
@@ -84,6 +92,40 @@ def open_shop() -> Iterator[Callable[[Settings], Shop]]:
     yield open_
     for shop in opened:
         shop.close()
+
+
+@pytest.fixture
+def watched(settings_for: Callable[..., Settings]) -> Settings:
+    """Give settings whose topics exist, to be watched."""
+    settings = settings_for()
+    create_topics(settings)
+    return settings
+
+
+@pytest.fixture
+def publish(watched: Settings) -> Iterator[Callable[..., None]]:
+    """Give a function that publishes (user id, message) pairs to one partition, in their order."""
+    with producer(watched) as kafka:
+
+        def publish_(*messages: tuple[str, bytes | None]) -> None:
+            for user_id, message in messages:
+                kafka.send(watched.topics.recommendations, key=user_id.encode(), value=message, partition=2)
+            kafka.flush()
+
+        yield publish_
+
+
+@pytest.fixture
+def freshet(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Give a function that runs a command: exit code, stdout, stderr."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run
 
 
 @pytest.fixture

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from streams.connection import producer
+from streams.connection import admin, producer
 from streams.guard import Guarded
 from streams.identity import read_address
 from streams.settings import Settings
 from streams.topics import create_topics
+from tests.streams.forking import Forked
 
 START_SECONDS = 60.0
 APPLY_SECONDS = 60.0
@@ -26,7 +27,7 @@ class WorkerProcess:
     """A `freshet worker`, and questions to it."""
 
     settings: Settings
-    guarded: Guarded
+    process: Guarded | Forked
     log: Path
 
     def get(self, path: str) -> tuple[int, str]:
@@ -46,7 +47,7 @@ class WorkerProcess:
         """Wait for a condition; fails with the worker's log if it does not come true or the worker ends."""
         deadline = time.monotonic() + seconds
         while not condition():
-            ended = self.guarded.returncode
+            ended = self.process.returncode
             if ended is not None or time.monotonic() > deadline:
                 told = self.log.read_text(encoding="utf-8")[-4000:]
                 state = f"ended with {ended}" if ended is not None else f"{self.get('/ready')}"
@@ -91,10 +92,25 @@ class WorkerProcess:
             for user_id in shop.sent
         )
 
+    def kill(self) -> None:
+        """Kill the worker with SIGKILL, and wait for its end."""
+        self.process.kill()
+        self.process.wait(10)
+
     def stop(self) -> int:
         """Ask the worker to stop, and return its exit code."""
-        self.guarded.terminate()
-        return self.guarded.wait(30)
+        self.process.terminate()
+        return self.process.wait(30)
+
+
+def expel(settings: Settings) -> None:
+    """Let the group's coordinator forget all members, as it does when their sessions time out."""
+    from kafka.admin import MemberToRemove
+
+    with admin(settings) as client:
+        (described,) = client.describe_groups([settings.group]).values()
+        members = [MemberToRemove(member_id=member["member_id"]) for member in described["members"]]
+        client.remove_group_members(settings.group, members)
 
 
 @dataclass

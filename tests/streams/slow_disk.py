@@ -1,10 +1,9 @@
-"""A worker whose disk does as a file says: `python -m tests.streams.slow_disk FILE worker --config ...`.
+"""A worker whose disk does as a file says.
 
 The file has a number, the seconds that every write of users takes longer, or what the operating system says
 of a write that failed. Like RocksDB, a store on which a write failed takes none until it was opened again.
 """
 
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,6 +37,7 @@ def install(control: Path) -> None:
     RocksStore.__init__ = reopened  # type: ignore[method-assign]
 
 
-if __name__ == "__main__":
-    install(Path(sys.argv.pop(1)))
-    main()
+def run_on_disk(control: Path, words: list[str]) -> None:
+    """Run a command of Freshet's whose stores ask the file; for a process of its own."""
+    install(control)
+    main(words)

@@ -14,6 +14,7 @@ from streams.examples import ExamplesRecorder, decode_examples
 from streams.learned import restore, snapshot
 from streams.recommender import SCORER, Recommender, Record
 from streams.settings import Settings
+from tests.streams.ranks import ranks_of
 
 SETTINGS = Settings(device="cpu", encoder="off")
 CATEGORIES, ITEMS = 12, 360
@@ -139,12 +140,8 @@ def test_a_restored_recommender_goes_on_exactly(stop_at: int) -> None:
     theirs.write(overlay.changes())
     for number in reversed(range(ITEMS)):
         other.assortment.enlist(listed(number))
-    told: tuple[list[object], list[object]] = ([], [])
-    for recommender, users, ranks in ((one, overlay, told[0]), (other, Overlay(theirs), told[1])):
-        recommender.on_rank = lambda *rank, into=ranks: into.append(rank)
-        recommender.step(taken[stop_at:], users)
-        recommender.score_waiting()
-    assert told[0] == told[1]
+    expected = ranks_of(one, taken[stop_at:], overlay)
+    assert ranks_of(other, taken[stop_at:], Overlay(theirs)) == expected
 
 
 def test_a_checkpoint_without_a_catalogue_serves_one_that_has_turned_up() -> None:

@@ -299,8 +299,7 @@ def test_a_worker_is_told_ready_and_told_killed(
     assert check.ok
     assert check.found.startswith("ready, at 127.0.0.1:")
     assert "worker" in directory.check_disk(settings).found
-    worker.guarded.kill()
-    worker.guarded.wait(20)
+    worker.kill()
     check = directory.check_worker(settings)
     assert not check.ok
     assert "was killed" in check.found

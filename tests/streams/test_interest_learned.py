@@ -13,6 +13,7 @@ from streams.learned import restore, snapshot
 from streams.recommender import SCORER, Recommender, Record
 from streams.settings import Settings
 from tests.streams.random_logs import random_log
+from tests.streams.ranks import ranks_of
 
 ON = Settings(device="cpu", interest="on")
 OFF = msgspec.structs.replace(ON, interest="off")
@@ -48,12 +49,8 @@ def test_a_restored_recommender_goes_on_exactly(stop_at: int) -> None:
     other = Recommender(ON)
     restore(other, *decode_checkpoint(encode_checkpoint(*snapshot(one))))
     store.write(overlay.changes())
-    told: tuple[list[object], list[object]] = ([], [])
-    for recommender, users, ranks in ((one, overlay, told[0]), (other, Overlay(store), told[1])):
-        recommender.on_rank = lambda *rank, into=ranks: into.append(rank)
-        recommender.step(every[stop_at:], users)
-        recommender.score_waiting()
-    assert told[0] == told[1]
+    expected = ranks_of(one, every[stop_at:], overlay)
+    assert ranks_of(other, every[stop_at:], Overlay(store)) == expected
 
 
 def test_a_checkpoint_serves_with_the_model_and_without_it() -> None:

@@ -15,6 +15,7 @@ from streams.learned import digests, restore, snapshot
 from streams.past import Past
 from streams.recommender import Recommender, Record
 from streams.settings import Settings, load_settings
+from tests.streams.ranks import ranks_of
 
 
 def settings(*overrides: str) -> Settings:
@@ -41,17 +42,6 @@ def stream(events: int, seed: int = 1, topic: str = "clicks", partition: int = 0
         )
         for offset in range(events)
     ]
-
-
-def ranks_of(
-    recommender: Recommender, records: list[Record], overlay: Overlay
-) -> list[tuple[int, str, int | None]]:
-    """Step through the records and return every rank that was told."""
-    told: list[tuple[int, str, int | None]] = []
-    recommender.on_rank = lambda number, scorer, rank: told.append((number, scorer, rank))
-    recommender.step(records, overlay)
-    recommender.score_waiting()
-    return told
 
 
 @pytest.mark.parametrize("stop_at", [0, 7, 160, 301])

@@ -10,7 +10,7 @@ import pytest
 
 from streams.connection import admin, consumer, producer
 from streams.settings import Settings
-from tests.streams.running import Shop, WorkerProcess
+from tests.streams.running import Shop, WorkerProcess, expel
 
 START_MS = 1_700_000_000_000
 COMPACTED_SECONDS = 60.0
@@ -75,8 +75,8 @@ def test_a_source_that_begins_late_and_has_holes(
     kept = [7, 8, 9, 11, 13, 15]
     worker = start_worker(settings)
     wait_for(worker, kept)
-    worker.guarded.kill()
-    worker.guarded.wait(10)
+    worker.kill()
+    expel(settings)
     worker = start_worker(settings)
     wait_for(worker, kept)
     send(shop, 22, 23)
@@ -98,14 +98,14 @@ def test_what_retention_takes_before_it_is_applied_is_counted(
     if worker_is == "down":
         assert worker.stop() == 0
     else:
-        worker.guarded.send_signal(signal.SIGSTOP)
+        worker.process.send_signal(signal.SIGSTOP)
         time.sleep(0.2)  # so that no fetch is under way any more
     send(shop, 5, 15)
     forget(settings, 12)
     if worker_is == "down":
         worker = start_worker(settings)
     else:
-        worker.guarded.send_signal(signal.SIGCONT)
+        worker.process.send_signal(signal.SIGCONT)
     wait_for(worker, [*range(5), *range(12, 15)])
     assert worker.metric("freshet_lost_to_retention_total") == 7
     worker.wait_ready()
@@ -128,11 +128,11 @@ def test_a_log_that_was_emptied_goes_on_with_what_comes(
     send(shop, 0, 3)
     worker = start_worker(settings)
     wait_for(worker, [0, 1, 2])
-    worker.guarded.send_signal(signal.SIGSTOP)
+    worker.process.send_signal(signal.SIGSTOP)
     time.sleep(0.2)
     send(shop, 3, 9)
     forget(settings, -1)
-    worker.guarded.send_signal(signal.SIGCONT)
+    worker.process.send_signal(signal.SIGCONT)
     worker.wait_until(lambda: worker.metric("freshet_lost_to_retention_total") == 6, "counted")
     send(shop, 9, 10)
     wait_for(worker, [0, 1, 2, 9])
@@ -151,8 +151,8 @@ def test_a_compacted_changelog_restores_the_same_users(
         send(shop, 10 * burst, 10 * burst + 10)
         wait_for(worker, list(range(10 * burst + 10)))
         if burst == 1:
-            worker.guarded.kill()  # its store stands in the middle
-            worker.guarded.wait(10)
+            worker.kill()  # its store stands in the middle
+            expel(settings)
             worker = start_worker(settings, data_directory=str(tmp_path / "other"))
             worker.wait_ready()
         time.sleep(1.1)  # the next write begins another segment

@@ -2,7 +2,6 @@
 
 import random
 import resource
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
@@ -11,14 +10,15 @@ from typing import Any
 
 import pytest
 
-from streams.guard import spawn_guarded
 from streams.identity import read_address
 from streams.inlet import HOLD_RECORDS
 from streams.pacing import SLICE_RECORDS
 from streams.settings import Settings
 from streams.transport import CHUNK_RECORDS
 from streams.worker import BUFFERED_CHUNKS
+from tests.streams.forking import Forked
 from tests.streams.running import Shop, WorkerProcess
+from tests.streams.slow_disk import run_on_disk
 
 START_MS = 1_700_000_000_000
 EVENTS = 12_000
@@ -60,14 +60,13 @@ def start_on_disk(
     def start(settings: Settings) -> tuple[WorkerProcess, Path]:
         control, log = tmp_path / f"disk-{len(started)}", tmp_path / f"slow-worker-{len(started)}.log"
         control.write_text("0")
-        command = [sys.executable, "-m", "tests.streams.slow_disk", str(control)]
-        command += ["worker", "--config", str(settings_file(settings))]
-        started.append(WorkerProcess(settings, spawn_guarded(command, stdout=log), log))
+        words = ["worker", "--config", str(settings_file(settings))]
+        started.append(WorkerProcess(settings, Forked(run_on_disk, control, words, log=log), log))
         return started[-1], control
 
     yield start
     for worker in started:
-        worker.guarded.close()
+        worker.process.close()
 
 
 def test_a_backlog_is_worked_through_in_a_bounded_memory(

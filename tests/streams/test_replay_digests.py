@@ -7,7 +7,7 @@ import msgspec
 
 from streams.events import RecommendationList, decode_list
 from streams.settings import Settings
-from tests.streams.running import Shop, WorkerProcess
+from tests.streams.running import Shop, WorkerProcess, expel
 
 START_MS = 1_700_000_000_000
 
@@ -57,8 +57,8 @@ def test_a_replay_with_kills_ends_with_the_same_users_and_counters(
     undisturbed, worker = start_worker(settings), start_worker(killed)
     for _ in range(2):
         worker.wait_until(lambda w=worker: w.metric("freshet_events_total") > 300, "under way")
-        worker.guarded.kill()
-        worker.guarded.wait(10)
+        worker.kill()
+        expel(killed)
         worker = start_worker(killed)
     for each in (undisturbed, worker):
         each.wait_until(lambda w=each: w.has_applied(shop), "everything applied", 120)

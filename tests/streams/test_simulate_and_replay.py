@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.cli import main
 from streams.events import InteractionDecoder, ItemListed, decode_item
 from streams.logs import read_items, read_log
 from streams.settings import Settings, Source, SourceFields
@@ -28,19 +27,6 @@ ITEMS = (
     '{"item_id": "i1", "title": "One", "year": "1995"}\n{"item_id": "i2", "relations": [["made by", "b"]]}\n'
 )
 RELATIONS = "head,relation,tail\nitem:i2,goes with,item:i1\nm.1,made,item:i9\n"
-
-
-@pytest.fixture
-def freshet(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Give a function that runs a command: exit code, stdout, stderr."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 Freshet = Callable[..., tuple[int, str, str]]

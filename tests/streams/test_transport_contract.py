@@ -10,6 +10,7 @@ from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import Fetcher, OffsetResetStrategy
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import TopicPartitionState
+from faust.tables import TableManager
 from faust.transport.consumer import Consumer, ThreadDelegateConsumer
 from faust.transport.drivers import aiokafka as driver
 
@@ -88,6 +89,20 @@ def test_a_signal_schedules_the_shutdown_where_the_worker_sets_its_deadline() ->
     assert "_schedule_shutdown(" in source(mode.Worker._on_sigterm)
     assert "_schedule_shutdown(" in source(mode.Worker._on_sigint)
     assert "_signal_stop_time" in source(mode.Worker._schedule_shutdown)
+
+
+def test_a_worker_waits_where_it_is_overridden_not_to() -> None:
+    """Faust sleeps before it starts no tables, mode before it closes the loop; nothing else happens there."""
+    _, _, starting = source(TableManager.on_start).split('"""')
+    assert [line.strip() for line in starting.strip().splitlines()] == [
+        "await self.sleep(1.0)",
+        "if not self.should_stop:",
+        "await self._update_channels()",
+        "await self.recovery.start()",
+    ]
+    assert "self._tables_registered.set()" in source(TableManager._update_channels)
+    assert "self._sentinel_task()" in source(mode.Worker._shutdown_loop)
+    assert source(mode.Worker._sentinel_task).split()[-2:] == ["await", "asyncio.sleep(1.0)"]
 
 
 def test_calls_into_the_consumer_thread_have_the_expected_shape() -> None:

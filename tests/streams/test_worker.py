@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from streams.events import RecommendationList
 from streams.settings import Settings
-from tests.streams.running import Shop, WorkerProcess
+from tests.streams.running import Shop, WorkerProcess, expel
 
 SettingsFor = Callable[..., Settings]
 StartWorker = Callable[..., WorkerProcess]
@@ -46,7 +46,7 @@ def test_events_become_lists(
     """Every event of both topics is applied in order, and each newest list is at its user's newest event."""
     settings = settings_for()
     source = open_shop(settings)
-    worker = start_worker(settings)
+    worker = start_worker(settings, as_command=True)
     worker.wait_ready()
     stream(source, users=40, events=1500, seed=1)
     worker.wait_until(lambda: applied(worker, source), "everything applied")
@@ -85,12 +85,11 @@ def test_sigkill_loses_nothing(
     first.wait_ready()
     stream(source, users=30, events=3000, seed=4)
     first.wait_until(lambda: first.metric("freshet_events_total") > 300, "under way")
-    first.guarded.kill()
-    first.guarded.wait(10)
+    first.kill()
     second = start_worker(settings)
     second.wait_until(lambda: second.metric("freshet_events_total") > 300, "under way again")
-    second.guarded.kill()
-    second.guarded.wait(10)
+    second.kill()
+    expel(settings)  # of the first one the group learns by its silence
     third = start_worker(settings, data_directory=f"{settings.data_directory}-new")
     third.wait_until(lambda: third.has_applied(source), "caught up")
     check_everything(third, source, newest_lists(settings))

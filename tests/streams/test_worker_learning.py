@@ -16,7 +16,7 @@ from streams.events import ItemListed, RecommendationList, encode_item
 from streams.learned import digests
 from streams.recommender import Recommender
 from streams.settings import Settings
-from tests.streams.running import Shop, WorkerProcess
+from tests.streams.running import Shop, WorkerProcess, expel
 
 START_MS = 1_700_000_000_000
 
@@ -72,8 +72,8 @@ def test_counters_survive_kills(
         worker.wait_until(
             lambda w=worker: w.metric("freshet_checkpoint_bytes") > 0, "a checkpoint was written"
         )
-        worker.guarded.kill()
-        worker.guarded.wait(10)
+        worker.kill()
+        expel(settings)
         worker = start_worker(settings)
         worker.wait_ready()
         assert int(worker.describe()["model_version"].split(":")[1]) > 0
@@ -103,8 +103,7 @@ def test_all_workers_count_everything(
     workers[0].wait_until(
         lambda: sum(worker.metric("freshet_events_total") for worker in workers) > 800, "under way"
     )
-    workers[1].guarded.kill()
-    workers[1].guarded.wait(10)
+    workers[1].kill()
     late = start_worker(settings, data_directory=str(tmp_path / "data-3"))
     late.wait_ready()
     stream(shop, 500, 4)

@@ -207,7 +207,7 @@ def test_every_part_can_be_switched(switch: str, value: int) -> None:
     assert not np.array_equal(logits, whole.logits(each.sequences, each.candidates))
 
 
-def test_texts_and_relations_tell_items_apart_that_have_no_vector_of_their_own() -> None:
+def test_what_they_say_tells_items_apart_that_have_no_vector_of_their_own() -> None:
     """New items differ by what they are described by, and by nothing without; widths are checked."""
     model, random, rows = taught(), np.random.default_rng(5), np.arange(ITEMS, dtype=np.int32)
     texts = random.random((ITEMS + 2, 4), np.float32)
@@ -215,7 +215,7 @@ def test_texts_and_relations_tell_items_apart_that_have_no_vector_of_their_own()
     someone = in_sequences([history([1, 2])], [NOW_MS], SMALL.history)
     before = model.logits(someone, asked)[0]
     assert before[0] == before[1]
-    model.describe(np.arange(ITEMS + 2, dtype=np.int32), texts, random.random((ITEMS + 2, 16), np.float32))
+    model.describe(np.arange(ITEMS + 2, dtype=np.int32), texts)
     for each in _fresh(20):
         each.teach(model)
     after = model.logits(someone, asked)[0]
@@ -233,10 +233,24 @@ def test_settings_that_cannot_work_are_refused(wrong: dict[str, int]) -> None:
         InterestSettings(**wrong)
 
 
+def test_mixed_precision_says_and_learns_the_same_within_its_tolerance() -> None:
+    """By products in bfloat16 logits differ by little, and what follows is learned as well."""
+    whole, mixed_settings = taught(), replace(SMALL, mixed_precision="on")
+    mixed = InterestModel(mixed_settings, seed=1)
+    mixed.restore(whole.snapshot())
+    for each in _fresh(4):
+        expected = whole.logits(each.sequences, each.candidates)
+        told = mixed.logits(each.sequences, each.candidates)
+        assert not np.array_equal(expected, told)
+        assert np.abs(expected - told).max() < 0.03 * np.abs(expected).max()
+    assert first_rank_share(taught(mixed_settings, steps=_STEPS), _fresh(20)) > 0.8
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that torch can use")
 def test_a_gpu_gives_what_a_cpu_gives() -> None:
     """The same stream on a GPU leaves the same logits, within the tolerance of its arithmetic."""
-    cpu, gpu, held_out = taught(steps=60), taught(steps=60, device="cuda"), _fresh(4)
+    settings = replace(SMALL, mixed_precision="off")
+    cpu, gpu, held_out = taught(settings, 60), taught(settings, 60, device="cuda"), _fresh(4)
     for each in held_out:
         expected = cpu.logits(each.sequences, each.candidates)
         assert np.allclose(expected, gpu.logits(each.sequences, each.candidates), rtol=0.02, atol=0.02)
