@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.columns import FEATURES, KEPT, ROOTS, Feature, Q
 from models.effort import EFFORTS, FULL, Effort
-from models.interest import INTEREST_FEATURES, InterestModel, columns_of, fill_in, learn_from
+from models.interest import INTEREST_FEATURES, InterestModel, columns_of, fill_in, learn_from, ranks_alone
 from models.mixer.backends import Backend, CompiledBackend
 from models.mixer.layout import Floats, Layout
 from models.mixer.network import TorchBackend
@@ -66,6 +66,7 @@ class Learner:
         self.next_slot = 0
         self._ranked = 0  # how many of the waiting have their rank
         self._ready: deque[tuple[Ticket, int | None]] = deque()
+        self._ready_alone: deque[tuple[Ticket, int | None]] = deque()
         self.interest = interest
         self._lay_out(self._with_interest(features))
 
@@ -129,6 +130,15 @@ class Learner:
         """
         ready = list(self._ready)
         self._ready.clear()
+        return ready
+
+    def scored_alone(self) -> list[tuple[Ticket, int | None]]:
+        """Return the (ticket, rank) that events have by the interest model alone, since the last call.
+
+        That is among the kept: which these are the first stage has said. None: not kept.
+        """
+        ready = list(self._ready_alone)
+        self._ready_alone.clear()
         return ready
 
     def flush_scores(self) -> list[tuple[Ticket, int | None]]:
@@ -196,6 +206,7 @@ class Learner:
         self.steps, self.skipped, self.next_slot, self._ranked = (int(number) for number in arrays["steps"])
         self.loss = float(arrays["loss"][0]) if len(arrays["loss"]) else None
         self._ready.clear()
+        self._ready_alone.clear()
         of_interest = _of("interest", arrays)
         if self.interest is not None and of_interest:
             self.interest.restore(of_interest)
@@ -256,6 +267,8 @@ class Learner:
     def _rank_slots(self, waiting: Waiting, start: int, stop: int) -> None:
         if self.interest is not None and self.effort.has_interest and start < stop:
             fill_in(self.interest, waiting, start, stop)
+            alone = ranks_alone(waiting, start, stop)
+            self._ready_alone.extend(zip(waiting.tickets[start:stop].tolist(), alone, strict=True))
         ranks, losses = self._backend.ranks(waiting, start, stop)
         slots = slice(start, stop)
         behind = np.where(waiting.first_ranks > 0, np.maximum(waiting.sizes + 1, waiting.first_ranks), 0)[

@@ -39,6 +39,7 @@ from streams.withdrawal import pass_over, retract
 __all__ = ["ACTION_CODES", "SCORER", "Recommender", "Record", "Step"]
 
 SCORER = "freshet"
+INTEREST = "interest"  # the interest model alone, among what the ranker kept
 OnRank = Callable[[int, str, int | None], None]  # number of the event, scorer, rank
 ACTION_CODES = {name: code for code, name in enumerate(ACTIONS)}
 log = logging.getLogger(__name__)
@@ -338,10 +339,14 @@ class Recommender:
         )
 
     def _score_mixed(self, ranked: Sequence[tuple[int, int | None]]) -> None:
-        """Take the ranks by the mixer of events, by their numbers."""
+        """Take the ranks of events, by their numbers: by the mixer, and by the interest model alone."""
         if ranked:
             numbers, ranks = zip(*ranked, strict=True)
             self._score(SCORER, numbers, ranks)
+        alone = self.learner.scored_alone()
+        if self.on_rank is not None:
+            for number, rank in alone:
+                self.on_rank(number, INTEREST, rank)
 
     def _score(self, scorer: str, numbers: Sequence[int], ranks: Sequence[int | None]) -> None:
         self.prequential[scorer].add(ranks)

@@ -3,7 +3,7 @@
 `InterestModel` is the public face; it reads `Sequences` and is sized by `InterestSettings`.
 """
 
-from models.interest.asking import columns_of, fill_in, learn_from
+from models.interest.asking import columns_of, fill_in, learn_from, ranks_alone
 from models.interest.columns import INTEREST_FEATURES, columns
 from models.interest.descriptions import hashed
 from models.interest.model import InterestModel
@@ -21,4 +21,5 @@ __all__ = [
     "hashed",
     "in_sequences",
     "learn_from",
+    "ranks_alone",
 ]

@@ -22,6 +22,19 @@ def fill_in(model: InterestModel, waiting: Waiting, start: int, stop: int) -> No
     waiting.features[slots, :, -_COLUMNS:] = columns(model.logits(_sequences(waiting, slots), rows), sizes)
 
 
+def ranks_alone(waiting: Waiting, start: int, stop: int) -> list[int | None]:
+    """Return the ranks that events in these slots have by the filled-in logits alone, among the kept.
+
+    As in `Learner.scored`, ties count against the model; None: the target was not kept.
+    """
+    slots = slice(start, stop)
+    logits, targets = waiting.features[slots, :, -_COLUMNS], waiting.targets[slots]
+    is_there = np.arange(logits.shape[1]) < waiting.sizes[slots, None]  # [B, K]
+    theirs = np.take_along_axis(logits, np.maximum(targets, 0)[:, None], 1)  # [B, 1]
+    ranks = ((logits >= theirs) & is_there).sum(1)  # [B, K] -> [B]
+    return np.where(targets >= 0, ranks, None).tolist()
+
+
 def learn_from(model: InterestModel, waiting: Waiting) -> None:
     """Take a step on the events that wait."""
     every, known = slice(None), waiting.slots

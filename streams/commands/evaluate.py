@@ -215,7 +215,10 @@ def _table(report: dict[str, Any], part: str) -> Table:
     """Return the metrics of a part of the stream, a row for each scorer."""
     table = Table(title=f"{_TITLES[part]}, variant {report['variant']}", title_justify="left")
     table.add_column("")
-    rows = {"freshet": report[part]} | {name: report["heuristics"][name][part] for name in BASELINES}
+    rows = {"freshet": report[part]}
+    if "interest_alone" in report:
+        rows["interest alone"] = report["interest_alone"][part]
+    rows |= {name: report["heuristics"][name][part] for name in BASELINES}
     best = {metric: max(values[metric] for values in rows.values()) for metric in report[part]}
     for metric in best:
         table.add_column(metric, justify="right")

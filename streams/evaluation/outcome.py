@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.prequential import BASELINES, CUTOFF
 from streams.events import ACTIONS
-from streams.recommender import SCORER
+from streams.recommender import INTEREST, SCORER
 
 Variant = Literal["all", "new"]
 # Which part of the stream, by the share of all its events that lie before it.
@@ -58,6 +58,11 @@ class Evaluation:
     def events(self) -> int:
         """All events, scored or not."""
         return len(self.was_seen)
+
+    @property
+    def has_interest(self) -> bool:
+        """Whether there was an interest model, whose ranks by itself are those of the scorer INTEREST."""
+        return INTEREST in self.ranks
 
     def gains(self, scorer: str) -> NDArray[np.float64]:
         """Return float64[events], what each event adds to NDCG@10: 0 also where it is not scored."""
@@ -124,6 +129,7 @@ class Evaluation:
         is_scored = self.ranks[SCORER] != UNSCORED
         best = {part: self.best_baseline(part) for part in SLICES}
         ours = {part: self.metrics(SCORER, part) for part in SLICES}
+        interest = {part: self.metrics(INTEREST, part) for part in SLICES} if self.has_interest else None
         return {
             "variant": self.variant,
             "events": self.events,
@@ -131,6 +137,7 @@ class Evaluation:
             "late": self.late,
             "seen_share": float(self.was_seen[is_scored].mean()) if is_scored.any() else 0.0,
             **ours,
+            **({"interest_alone": interest} if interest else {}),
             "heuristics": {name: {part: self.metrics(name, part) for part in SLICES} for name in BASELINES},
             "best_heuristic": {part: name for part, (name, _) in best.items()},
             "ratio": {

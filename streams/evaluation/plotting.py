@@ -6,7 +6,7 @@ from pathlib import Path
 from models.prequential import BASELINES
 from streams.errors import ConfigurationError, FreshetError
 from streams.evaluation.outcome import Evaluation
-from streams.recommender import SCORER
+from streams.recommender import INTEREST, SCORER
 
 WINDOW_SHARE = 0.02
 _INCHES = (8.0, 4.5)
@@ -45,6 +45,9 @@ def plot_curves(evaluation: Evaluation, path: Path, title: str) -> None:
     for name, (colour, dashes) in zip(BASELINES, _STYLES, strict=False):
         ends, means = evaluation.curve(name, window)
         axes.plot(ends, means, color=colour, linestyle=dashes, linewidth=1.1, label=name.replace("_", " "))
+    if evaluation.has_interest:
+        ends, means = evaluation.curve(INTEREST, window)
+        axes.plot(ends, means, color="black", linewidth=1.1, label="interest alone, among the kept")
     ends, means = evaluation.curve(SCORER, window)
     axes.plot(ends, means, color="black", linewidth=2.0, label=SCORER)
     axes.set_title(title, loc="left", fontsize=10)

@@ -23,7 +23,7 @@ from streams.garbage import collect_seldom
 from streams.identity import TEXTS
 from streams.learned import digests
 from streams.metrics import Metrics
-from streams.recommender import SCORER, Recommender, Record, Step
+from streams.recommender import INTEREST, SCORER, Recommender, Record, Step
 from streams.settings import Settings
 
 Put = Callable[[int, str, int | None], None]  # number of the event in the log, scorer, rank
@@ -62,7 +62,7 @@ class RankTable:
     """The ranks of every scorer by the number of the event in the log."""
 
     def __init__(self) -> None:
-        self._ranks = {scorer: array("i") for scorer in (SCORER, *BASELINES)}
+        self._ranks = {scorer: array("i") for scorer in (SCORER, INTEREST, *BASELINES)}
 
     def grow(self, events: int) -> None:
         """Make room: what is not put is not scored."""
@@ -74,8 +74,11 @@ class RankTable:
         self._ranks[scorer][event] = rank or UNRANKED
 
     def by_scorer(self) -> dict[str, NDArray[np.int32]]:
-        """Return scorer -> int32[events]."""
-        return {scorer: np.array(ranks, np.int32) for scorer, ranks in self._ranks.items()}
+        """Return scorer -> int32[events], without INTEREST where there was no interest model."""
+        found = {scorer: np.array(ranks, np.int32) for scorer, ranks in self._ranks.items()}
+        if (found[INTEREST] == UNSCORED).all():
+            del found[INTEREST]
+        return found
 
 
 def texts_directory(settings: Settings) -> Path:

@@ -5,12 +5,16 @@ import numpy as np
 import pytest
 
 from models.checkpoint import decode_checkpoint, encode_checkpoint
+from models.columns import KEPT
+from models.interest import ranks_alone
+from models.waiting import Waiting
 from state import MemoryStore
 from state.overlay import Overlay
 from streams.evaluation import evaluate_log
+from streams.evaluation.outcome import UNSCORED
 from streams.events import Interaction
 from streams.learned import restore, snapshot
-from streams.recommender import SCORER, Recommender, Record
+from streams.recommender import INTEREST, SCORER, Recommender, Record
 from streams.settings import Settings
 from tests.streams.random_logs import random_log
 from tests.streams.ranks import ranks_of
@@ -38,6 +42,26 @@ def test_it_changes_ranks_and_only_after_it_has_learned() -> None:
     with_it, without = (evaluate_log(log, settings, "all").ranks[SCORER] for settings in (ON, OFF))
     assert with_it[:16].tolist() == without[:16].tolist()
     assert with_it.tolist() != without.tolist()
+
+
+def test_its_own_ranks_are_told_beside_those_of_the_mixture() -> None:
+    """Each scored event has a rank by interest alone, or none; without the model nothing has."""
+    log = random_log(3, 600)
+    with_it, without = (evaluate_log(log, settings, "all") for settings in (ON, OFF))
+    alone, mixed = with_it.ranks[INTEREST], with_it.ranks[SCORER]
+    assert ((alone != UNSCORED) == (mixed != UNSCORED)).all()
+    assert (alone <= KEPT).all()
+    assert (alone != mixed).any()
+    assert with_it.report()["interest_alone"]["full"]["hit@10"] == np.mean((alone > 0) & (alone <= 10))
+    assert "interest_alone" not in without.report()
+
+
+def test_ranks_alone_count_ties_against_the_model() -> None:
+    """A rank is one more than the other kept items whose logit is at least the target's; others have none."""
+    waiting = Waiting(3)
+    waiting.features[:, :5, -2] = [3.0, 1.0, 2.0, 2.0, 9.0]
+    waiting.sizes[:], waiting.targets[:] = 4, (2, 0, -1)
+    assert ranks_alone(waiting, 0, 3) == [3, 1, None]
 
 
 @pytest.mark.parametrize("stop_at", [0, 250])
