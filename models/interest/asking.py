@@ -32,7 +32,9 @@ def ranks_alone(waiting: Waiting, start: int, stop: int) -> list[int | None]:
     is_there = np.arange(logits.shape[1]) < waiting.sizes[slots, None]  # [B, K]
     theirs = np.take_along_axis(logits, np.maximum(targets, 0)[:, None], 1)  # [B, 1]
     ranks = ((logits >= theirs) & is_there).sum(1)  # [B, K] -> [B]
-    return np.where(targets >= 0, ranks, None).tolist()
+    return [
+        rank if target >= 0 else None for rank, target in zip(ranks.tolist(), targets.tolist(), strict=True)
+    ]
 
 
 def learn_from(model: InterestModel, waiting: Waiting) -> None:
