@@ -154,8 +154,7 @@ def curves_of(
     """Return scorer -> its curve over a log."""
     evaluation = evaluate_log(log, msgspec.structs.replace(settings, seed=seed), variant)
     return {
-        scorer: np.where(ranks < 0, np.nan, evaluation.gains(scorer))
-        for scorer, ranks in evaluation.ranks.items()
+        scorer: np.where(evaluation.ranks[scorer] < 0, np.nan, evaluation.gains(scorer)) for scorer in SCORERS
     }
 
 
