@@ -63,7 +63,16 @@ def interest_of(settings: Settings) -> InterestModel | None:
     has_gpu = settings.device != "cpu" and torch.cuda.is_available()
     if settings.interest == "off" or (settings.interest == "auto" and not has_gpu):
         return None
-    interest = InterestSettings(graph=settings.graph)
+    learning = settings.interest_learning
+    interest = InterestSettings(
+        graph=settings.graph,
+        optimizer=learning.optimizer,
+        row_optimizer=learning.item_optimizer,
+        learning_rate=learning.learning_rate,
+        row_learning_rate=learning.item_learning_rate,
+        l2=learning.l2,
+        longest_gradient=learning.longest_gradient,
+    )
     return InterestModel(interest, device="cuda" if has_gpu else "cpu", seed=settings.seed)
 
 

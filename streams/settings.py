@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, inspect
 
 from streams.errors import ConfigurationError
 
@@ -23,6 +23,8 @@ Republish = Literal["on action", "on removal"]
 TopicName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Positive = Annotated[int, Meta(ge=1)]
+Optimizer = Literal["sgd", "adagrad", "adamw"]
+Rate = Annotated[float, Meta(gt=0, le=1)]
 
 
 class SourceFields(Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,6 +63,17 @@ class Topics(Struct, frozen=True, forbid_unknown_fields=True):
     examples_retention_days: Positive = 7
 
 
+class InterestLearning(Struct, frozen=True, forbid_unknown_fields=True):
+    """How the interest model goes down its loss."""
+
+    optimizer: Optimizer = "adagrad"
+    item_optimizer: Optimizer = "adagrad"
+    learning_rate: Rate = 0.02
+    item_learning_rate: Rate = 0.05
+    l2: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    longest_gradient: Annotated[float, Meta(gt=0, le=1e6)] = 10.0
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be configured; docs/settings.md says what each one is for."""
 
@@ -82,6 +95,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     graph: Literal["sage", "gcn", "gat", "off"] = "sage"
     encoder: Annotated[str, Meta(min_length=1)] = "auto"
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    interest_learning: InterestLearning = InterestLearning()
     topics: Topics = Topics()
     sources: dict[TopicName, Source] = msgspec.field(
         default_factory=lambda: {
@@ -139,6 +153,9 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
         return next((s.weight for s in self.sources.values() if s.action == action), own.weight)
 
 
+_SECTIONS: dict[str, Any] = {"interest_learning": InterestLearning, "topics": Topics}
+
+
 def load_settings(
     file: Path | None = None,
     environment: Mapping[str, str] | None = None,
@@ -186,8 +203,9 @@ def _texts(
     for name, value in sorted(environment.items()):
         if name.startswith(ENVIRONMENT_PREFIX):
             setting = name.removeprefix(ENVIRONMENT_PREFIX).lower()
-            section, _, rest = setting.partition("_")
-            yield name, ("topics", rest) if section == "topics" else (setting,), value
+            section = next((each for each in _SECTIONS if f"{setting}_".startswith(f"{each}_")), None)
+            path = (setting,) if section is None else (section, setting[len(section) + 1 :])
+            yield name, path, value
     for override in overrides:
         name, equals, value = override.partition("=")
         if not equals:
@@ -206,8 +224,8 @@ def _paths(tree: Mapping[str, Any], at: tuple[str, ...] = ()) -> Iterator[tuple[
 def _check_path(path: tuple[str, ...], where: str) -> None:
     """Refuse an unknown setting by its name, with the nearest valid one."""
     structs: list[Any] = [Settings]
-    if path[0] == "topics":
-        structs.append(Topics)
+    if path[0] in _SECTIONS:
+        structs.append(_SECTIONS[path[0]])
     elif path[0] == "sources":
         structs += [None, Source, *([SourceFields] if path[2:3] == ("fields",) else [])]
     for name, struct in zip(path, structs, strict=False):
@@ -248,4 +266,17 @@ def _readable(message: str) -> str:
     if not match:
         return message
     complaint, path = match.groups()
+    if complaint.startswith("Invalid enum value"):
+        complaint += f"; valid are {', '.join(_choices(path))}"
     return f"{path!r}: {complaint[0].lower()}{complaint[1:]}"
+
+
+def _choices(path: str) -> list[str]:
+    """Return the words that a setting allows; in its path `[...]` stands for a name of the user's own."""
+    kind: Any = inspect.type_info(Settings)
+    for name in path.replace("[...]", ".*").split("."):
+        if name == "*":
+            kind = kind.value_type
+        else:
+            kind = next(field.type for field in kind.fields if field.name == name)
+    return sorted(kind.values)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from models.arrays import Floats, Rows, Times
 from models.devices import on_device
-from models.interest.optimizers import OPTIMIZERS, decayed
+from models.interest.optimizers import OPTIMIZERS, as_array, decayed, goes_on, name_in
 from models.interest.parameters import Weights
 from models.interest.settings import InterestSettings
 from models.text.projection import TextVectors
@@ -139,6 +139,7 @@ class ItemEncoder:
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return a copy of what was learned and who has a slot; texts and relations are not in it."""
         return {
+            "optimizer": as_array(self._settings.row_optimizer),
             "table": self._table[: self._next].cpu().numpy().copy(),
             "owners": self._owners[: self._next].copy(),
             "used": self._used[: self._next].copy(),
@@ -148,14 +149,19 @@ class ItemEncoder:
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Become what the snapshot was of. Raises ValueError if it does not fit."""
-        if arrays["table"].shape[1] != self._table.shape[1]:
-            raise ValueError(
-                f"items have {arrays['table'].shape[1]} numbers each, expected {self._table.shape[1]}"
-            )
+        """Become what the snapshot was of; what another optimizer remembered is left behind.
+
+        Raises ValueError if it does not fit.
+        """
+        was = name_in(arrays["optimizer"])
+        columns = self._width * (1 + OPTIMIZERS[was].remembered)
+        if arrays["table"].shape[1] != columns:
+            raise ValueError(f"items have {arrays['table'].shape[1]} numbers each, expected {columns}")
+        if not goes_on("the interest model's vectors of items", was, self._settings.row_optimizer):
+            columns = self._width
         self._next, self._hand, self.events, size = (int(number) for number in arrays["state"])
         self._table = torch.zeros(size, self._table.shape[1], device=self._device)
-        self._table[: self._next] = self._tensor(arrays["table"])
+        self._table[: self._next, :columns] = self._tensor(arrays["table"][:, :columns])
         self._owners, self._used = np.full(size, _NOBODY, np.int32), np.zeros(size, np.int64)
         self._owners[: self._next], self._used[: self._next] = arrays["owners"], arrays["used"]
         self._counts, self._free = arrays["counts"].copy(), arrays["free"].tolist()

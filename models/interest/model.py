@@ -17,8 +17,8 @@ from models.graph import PathCounter, Relations
 from models.interest import loss
 from models.interest.items import Gathered, ItemEncoder
 from models.interest.network import Events, Joins, Network
-from models.interest.optimizers import OPTIMIZERS, decayed, length
-from models.interest.parameters import initial, shapes, views
+from models.interest.optimizers import length
+from models.interest.parameters import Parameters
 from models.interest.replay import Learned, Memory
 from models.interest.sequences import Moments, Sequences, as_moments
 from models.interest.settings import InterestSettings
@@ -50,10 +50,7 @@ class InterestModel:
         self.loss: float | None = None  # moving mean, None before the first step
         self.device, self.seed = device, seed
         self._device = torch.device(device)
-        self._shapes = shapes(settings)
-        self._flat = initial(settings, seed).to(self._device).requires_grad_()
-        self._optimizer = OPTIMIZERS[settings.optimizer]
-        self._remembered = tuple(torch.zeros_like(self._flat) for _ in range(self._optimizer.remembered))
+        self._parameters = Parameters(settings, self._device, seed)
         self._network = Network(settings, self._device)
         self._items = ItemEncoder(settings, self._device, seed)
         self._memory = Memory(settings, KEPT)
@@ -67,7 +64,7 @@ class InterestModel:
 
         What stands for no candidate must be a row all the same, or -1; its score means nothing.
         """
-        weights, told = views(self._flat, self._shapes), []
+        weights, told = self._parameters.views(), []
         for start in range(0, len(candidates), BLOCK):
             part = slice(start, start + BLOCK)
             moments, asked = self._block(batch, part, candidates[part])
@@ -84,7 +81,7 @@ class InterestModel:
     def user_vector(self, batch: Sequences) -> Floats:
         """Return the interest float32[B, D] of users at the moments of use."""
         vectors = np.zeros((len(batch.lengths), self.settings.dimensions), np.float32)
-        weights = views(self._flat, self._shapes)
+        weights = self._parameters.views()
         for start in range(0, len(vectors), BLOCK):
             part = slice(start, start + BLOCK)
             moments, _ = self._block(batch, part, np.zeros((0, 0), np.int32))
@@ -154,23 +151,21 @@ class InterestModel:
             "memory": self._memory.snapshot(),
             **({} if self.graph is None else {"graph": self.graph.snapshot()}),
         }
-        dense = (self._flat.detach(), *self._remembered)
         return {
-            "parameters": torch.stack(dense).cpu().numpy().copy(),
+            **self._parameters.snapshot(),
             "steps": np.array([self.steps, self.skipped, self._fresh]),
             "loss": np.array([] if self.loss is None else [self.loss]),
             **{f"{room}_{name}": array for room, arrays in rooms.items() for name, array in arrays.items()},
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Become what the snapshot was of. Raises ValueError for one of other settings."""
-        expected = (1 + len(self._remembered), len(self._flat))
-        if arrays["parameters"].shape != expected:
-            raise ValueError(f"parameters of shape {arrays['parameters'].shape}, expected {expected}")
-        dense = self._tensor(arrays["parameters"]).clone()
-        self._flat = dense[0].requires_grad_()
-        self._remembered = tuple(dense[1:])
-        self.steps, self.skipped, self._fresh = (int(number) for number in arrays["steps"])
+        """Become what the snapshot was of; by another optimizer, with nothing remembered of its steps.
+
+        Raises ValueError for one of other sizes.
+        """
+        steps, skipped, fresh = (int(number) for number in arrays["steps"])
+        self._parameters.restore(arrays, steps)
+        self.steps, self.skipped, self._fresh = steps, skipped, fresh
         self.loss = float(arrays["loss"][0]) if len(arrays["loss"]) else None
         self._items.restore(_of("items", arrays))
         self._memory.restore(_of("memory", arrays))
@@ -221,14 +216,14 @@ class InterestModel:
         leaves = [gathered.values, *([] if gathered.related is None else [gathered.related])]
         for leaf in leaves:
             leaf.requires_grad_()
-        weights, joins = views(self._flat, self._shapes), self._joins(learned.moments, asked, gathered)
+        weights, joins = self._parameters.views(), self._joins(learned.moments, asked, gathered)
         with self._precision():
             items, biases = self._items.encode(weights, gathered)
             scores, interest = self._network.scores(weights, items, biases, events, places, joins)
             against = interest @ items[pool].T + biases[pool]  # [B, D] @ [D, S] -> [B, S]
             alone = (interest * items[places[:, 0]]).sum(1) + biases[places[:, 0]]  # [B]
         mean = self._mean_loss(learned, is_own, shared, scores.float(), alone.float(), against.float())
-        dense, rows, *related = torch.autograd.grad(mean, [self._flat, *leaves], allow_unused=True)
+        dense, rows, *related = torch.autograd.grad(mean, [self._parameters.flat, *leaves], allow_unused=True)
         if self._apply(gathered, mean, dense, rows) and self.graph is not None and related[0] is not None:
             self.graph.learn(gathered.rows, related[0], learned.candidates, targets[:fresh], self._alone)
 
@@ -263,7 +258,7 @@ class InterestModel:
     def _alone(self, rows: Rows) -> Tensor:
         """Return the vectors [n, D] of items by themselves."""
         gathered, places = self._items.gather(rows)
-        vectors, _ = self._items.encode(views(self._flat, self._shapes), gathered)
+        vectors, _ = self._items.encode(self._parameters.views(), gathered)
         return vectors[self._tensor(places)]
 
     def _apply(self, gathered: Gathered, mean: Tensor, dense: Tensor, rows: Tensor | None) -> bool:
@@ -277,10 +272,7 @@ class InterestModel:
         settings, now = self.settings, float(mean.detach())
         scale = min(1.0, settings.longest_gradient / max(norm, 1e-12))
         with torch.no_grad():
-            decayed(self._flat, settings.learning_rate, settings.l2)
-            self._optimizer.descend(
-                self._flat, dense * scale, self._remembered, settings.learning_rate, self.steps
-            )
+            self._parameters.descend(dense * scale, self.steps)
             self._items.descend(gathered, rows * scale, settings.row_learning_rate, self.steps)
         self.loss = now if self.loss is None else self.loss + _LOSS_MOVES * (now - self.loss)
         return True

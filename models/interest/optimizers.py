@@ -1,8 +1,11 @@
 """Steps down a gradient, in place: on weights that all events share, and on the few rows that a step uses."""
 
-from typing import Protocol
+import logging
+from typing import Any, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from models.interest.settings import OptimizerName
@@ -11,6 +14,7 @@ _MOMENTUM = 0.9
 _BETA_1, _BETA_2 = 0.9, 0.99
 _FORGETTING = 0.999  # a step
 _EPSILON = 1e-8
+log = logging.getLogger(__name__)
 
 
 class Optimizer(Protocol):
@@ -71,6 +75,31 @@ class AdamW:
 
 
 OPTIMIZERS: dict[OptimizerName, Optimizer] = {"sgd": Sgd(), "adagrad": Adagrad(), "adamw": AdamW()}
+
+
+def as_array(name: OptimizerName) -> NDArray[np.uint8]:
+    """Return an optimizer's name as a snapshot holds it."""
+    return np.frombuffer(name.encode(), np.uint8)
+
+
+def name_in(array: NDArray[Any]) -> OptimizerName:
+    """Return the name that `as_array` made an array of; raises ValueError for none that is known."""
+    was = array.tobytes()
+    for name in OPTIMIZERS:
+        if name.encode() == was:
+            return name
+    raise ValueError(f"learned by the optimizer {was!r}, expected one of {', '.join(OPTIMIZERS)}")
+
+
+def goes_on(whose: str, was: OptimizerName, name: OptimizerName) -> bool:
+    """Whether what an optimizer remembered is of use to the one there is now; say so where it is not.
+
+    Momentum taken for a sum of squares would be negative: the first step would not be finite.
+    """
+    if was == name:
+        return True
+    log.info("%s were learned by %s and go on by %s, which remembers nothing yet", whose, was, name)
+    return False
 
 
 def decayed(values: Tensor, rate: float, l2: float) -> None:

@@ -1,12 +1,17 @@
-"""The weights that all events share, in one flat vector: names, shapes, and what they start from."""
+"""The weights that all events share, in one flat vector: names, shapes, where they start, how they move."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from models.devices import on_device
 from models.graph import RELATIONS
+from models.interest.optimizers import OPTIMIZERS, as_array, decayed, goes_on, name_in
 from models.interest.sequences import GAPS, KINDS
 from models.interest.settings import InterestSettings
 from models.text.projection import WORDS
@@ -89,3 +94,53 @@ def initial(settings: InterestSettings, seed: int) -> Tensor:
         if name == "gaps":
             parts[-1][:, : settings.dimensions] = 0
     return torch.cat([part.flatten() for part in parts])
+
+
+class Parameters:
+    """The weights as they are, with what their optimizer remembers of the steps that led there."""
+
+    def __init__(self, settings: InterestSettings, device: torch.device, seed: int) -> None:
+        self._settings = settings
+        self._device = device
+        self._shapes = shapes(settings)
+        self._optimizer = OPTIMIZERS[settings.optimizer]
+        self.flat = initial(settings, seed).to(device).requires_grad_()  # [P], a leaf to be differentiated
+        self._memory = self._nothing()
+        self._began = 0  # steps there had been when the optimizer remembered nothing
+
+    def views(self) -> Weights:
+        """Return the weights as views."""
+        return views(self.flat, self._shapes)
+
+    def descend(self, gradient: Tensor, steps: int) -> None:
+        """Take a step down a gradient [P], without building a graph; `steps` counts this one."""
+        rate = self._settings.learning_rate
+        decayed(self.flat, rate, self._settings.l2)
+        self._optimizer.descend(self.flat, gradient, self._memory, rate, steps - self._began)
+
+    def snapshot(self) -> dict[str, NDArray[Any]]:
+        """Return a copy of the weights, of what is remembered, and by which optimizer."""
+        return {
+            "parameters": torch.stack((self.flat.detach(), *self._memory)).cpu().numpy().copy(),
+            "optimizer": as_array(self._settings.optimizer),
+            "began": np.array([self._began]),
+        }
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]], steps: int) -> None:
+        """Become what the snapshot was of, after `steps`; what another optimizer remembered is left behind.
+
+        Raises ValueError for one of other sizes.
+        """
+        was = name_in(arrays["optimizer"])
+        expected = (1 + OPTIMIZERS[was].remembered, len(self.flat))
+        if arrays["parameters"].shape != expected:
+            raise ValueError(f"parameters of shape {arrays['parameters'].shape}, expected {expected}")
+        dense = on_device(arrays["parameters"], self._device).clone()
+        self.flat = dense[0].requires_grad_()
+        if goes_on("the interest model's common weights", was, self._settings.optimizer):
+            self._memory, self._began = tuple(dense[1:]), int(arrays["began"][0])
+        else:
+            self._memory, self._began = self._nothing(), steps
+
+    def _nothing(self) -> tuple[Tensor, ...]:
+        return tuple(torch.zeros_like(self.flat) for _ in range(self._optimizer.remembered))

@@ -70,6 +70,8 @@ def described_range(kind: inspect.Type) -> str:
             return f"{kind.ge} or more"
         case inspect.IntType():
             return f"{kind.ge} to {kind.le}"
+        case inspect.FloatType() if kind.gt is not None:
+            return f"more than {kind.gt:.0f}, to {kind.le:.0f}"
         case inspect.FloatType():
             return f"{kind.ge:.0f} to {kind.le:.0f}"
         case inspect.StrType() if kind.pattern:
@@ -120,6 +122,28 @@ def test_the_documented_variable_sets_it(name: str) -> None:
         load_settings(environment={variable: ""})
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("interest_learning.optimizer", "lion", "adagrad, adamw, sgd"),
+        ("interest_learning.item_optimizer", "", "adagrad, adamw, sgd"),
+        ("interest_learning.learning_rate", "0", "> 0.0"),
+        ("interest_learning.item_learning_rate", "1.5", "<= 1.0"),
+        ("interest_learning.l2", "nan", ">= 0.0"),
+        ("interest_learning.longest_gradient", "inf", "<= 1000000.0"),
+        ("sources.clicks.action", "look", "cart, click, favorite, purchase"),
+        ("sources.clicks.actions.view", "look", "cart, click, favorite, purchase"),
+        ("interest", "maybe", "auto, off, on"),
+    ],
+)
+def test_what_is_not_allowed_is_refused_with_what_is(name: str, value: str, allowed: str) -> None:
+    """An error names the setting and what it may be."""
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings(environment={}, overrides=[f"{name}={value}"])
+    assert name.partition(".")[0] in str(refused.value)
+    assert allowed in str(refused.value)
+
+
 def test_what_nothing_reads_says_so() -> None:
     """A setting is documented as unread exactly where no code reads it."""
     read = read_names()
@@ -138,16 +162,22 @@ def test_the_file_of_the_page_is_what_holds_without_a_file(tmp_path: Path) -> No
     assert load_settings(file, environment={}) == Settings()
     said = tomllib.loads(block)
     assert set(said) == set(Settings.__struct_fields__)
-    assert set(said["topics"]) == {
-        name.removeprefix("topics.") for name in FIELDS if name.startswith("topics.")
-    }
+    for section in ("interest_learning", "topics"):
+        of_section = {name.removeprefix(f"{section}.") for name in FIELDS if name.startswith(f"{section}.")}
+        assert set(said[section]) == of_section
 
 
 def test_later_words_win_as_the_page_says(tmp_path: Path) -> None:
-    """File, environment, --set: the later wins; naming one source leaves no other."""
+    """File, environment, --set: the later wins, in sections as well; naming one source leaves no other."""
     file = tmp_path / "freshet.toml"
-    file.write_text('group = "a"\n[topics]\nitems = "a"\n', encoding="utf-8")
-    environment = {"FRESHET_GROUP": "b", "FRESHET_TOPICS_ITEMS": "products"}
+    sections = '[topics]\nitems = "a"\n[interest_learning]\nl2 = 0.1\noptimizer = "sgd"\n'
+    file.write_text(f'group = "a"\n{sections}', encoding="utf-8")
+    environment = {
+        "FRESHET_GROUP": "b",
+        "FRESHET_TOPICS_ITEMS": "products",
+        "FRESHET_INTEREST_LEARNING_L2": "0.2",
+    }
     settings = load_settings(file, environment, ["group=c", "sources.orders.weight=4"])
     assert (settings.group, settings.topics.items) == ("c", "products")
+    assert (settings.interest_learning.optimizer, settings.interest_learning.l2) == ("sgd", 0.2)
     assert settings.sources == {"orders": Source(weight=4.0)}

@@ -1,12 +1,14 @@
 """The interest model inside the recommender: in time, exact, in lists, and forgotten with its users."""
 
+import logging
+
 import msgspec
 import numpy as np
 import pytest
 
 from models.checkpoint import decode_checkpoint, encode_checkpoint
 from models.columns import KEPT
-from models.interest import ranks_alone
+from models.interest import InterestSettings, ranks_alone
 from models.waiting import Waiting
 from state import MemoryStore
 from state.overlay import Overlay
@@ -14,8 +16,8 @@ from streams.evaluation import evaluate_log
 from streams.evaluation.outcome import UNSCORED
 from streams.events import Interaction
 from streams.learned import restore, snapshot
-from streams.recommender import INTEREST, SCORER, Recommender, Record
-from streams.settings import Settings
+from streams.recommender import INTEREST, SCORER, Recommender, Record, interest_of
+from streams.settings import InterestLearning, Settings
 from tests.streams.random_logs import random_log
 from tests.streams.ranks import ranks_of
 
@@ -89,6 +91,41 @@ def test_a_checkpoint_serves_with_the_model_and_without_it() -> None:
     assert again.learner.interest is not None
     assert again.learner.interest.steps == 0
     np.testing.assert_array_equal(again.ranker.weights, one.ranker.weights)
+
+
+def test_a_checkpoint_serves_by_another_optimizer(caplog: pytest.LogCaptureFixture) -> None:
+    """Started again with other settings of how it learns, it keeps its weights, says so, and goes on."""
+    every = records(random_log(5, 500))
+    caplog.set_level(logging.INFO, "models")
+    one, overlay, store = Recommender(ON), Overlay(MemoryStore()), MemoryStore()
+    one.step(every[:400], overlay)
+    sgd = InterestLearning(optimizer="sgd", item_optimizer="adamw", item_learning_rate=0.01)
+    other = Recommender(msgspec.structs.replace(ON, interest_learning=sgd))
+    restore(other, *decode_checkpoint(encode_checkpoint(*snapshot(one))))
+    assert sum("remembers nothing yet" in record.message for record in caplog.records) == 2
+    interest, before = other.learner.interest, one.learner.interest
+    assert interest is not None
+    assert before is not None
+    theirs, mine = before.snapshot(), interest.snapshot()
+    np.testing.assert_array_equal(mine["parameters"][0], theirs["parameters"][0])
+    assert not mine["parameters"][1:].any()
+    store.write(overlay.changes())
+    assert any(rank for _, _, rank in ranks_of(other, every[400:], Overlay(store)))
+    assert interest.steps > before.steps
+    assert interest.skipped == 0
+
+
+def test_the_settings_reach_the_model() -> None:
+    """What is set of how it learns is what the model learns by; the defaults are the model's own."""
+    learning = InterestLearning("sgd", "adamw", 0.3, 0.4, 0.5, 6.0)
+    default, model = interest_of(ON), interest_of(msgspec.structs.replace(ON, interest_learning=learning))
+    assert default is not None
+    assert model is not None
+    assert default.settings == InterestSettings()
+    theirs = model.settings
+    assert (theirs.optimizer, theirs.row_optimizer) == ("sgd", "adamw")
+    assert (theirs.learning_rate, theirs.row_learning_rate) == (0.3, 0.4)
+    assert (theirs.l2, theirs.longest_gradient) == (0.5, 6.0)
 
 
 def test_lists_know_it_and_depend_on_nobody_else_who_is_asked_for() -> None:

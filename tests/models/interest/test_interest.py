@@ -1,5 +1,6 @@
 """The interest model: that it learns, what it may know, and what does not change its answers."""
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from models.interest import (
     in_sequences,
 )
 from models.interest.optimizers import OPTIMIZERS
+from models.interest.parameters import Parameters
 from models.interest.settings import OptimizerName
 from tests.models.histories import NOW_MS, history
 from tests.models.interest.streams import BATCH, ITEMS, SMALL, Batch, batch, first_rank_share, taught
@@ -75,6 +77,60 @@ def test_a_snapshot_goes_on_exactly() -> None:
         each.teach(restored)
         model.user_vector(each.sequences)
     assert _same(model, restored)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adagrad", "adamw"])
+@pytest.mark.parametrize("was", ["sgd", "adagrad", "adamw"])
+def test_weights_outlive_a_change_of_optimizer(
+    was: OptimizerName, name: OptimizerName, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Restored by another optimizer it answers the same, says what changed, and goes on learning."""
+    caplog.set_level(logging.INFO, "models")
+    theirs = replace(SMALL, optimizer=was, row_optimizer=was, learning_rate=0.003)
+    model, batches = taught(theirs), _fresh(12)
+    mine = replace(theirs, optimizer=name, row_optimizer=name)
+    restored = InterestModel(mine, seed=1)
+    restored.restore(model.snapshot())
+    each = batches[0]
+    asked = each.sequences, each.candidates
+    assert np.array_equal(model.logits(*asked), restored.logits(*asked))
+    for each in batches:
+        each.teach(restored)
+    assert restored.skipped == 0
+    assert np.isfinite(restored.logits(*asked)).all()
+    again = InterestModel(mine, seed=1)
+    again.restore(restored.snapshot())
+    assert _same(again, restored)
+    said = [record.message for record in caplog.records if "remembers nothing yet" in record.message]
+    assert len(said) == (0 if was == name else 2)
+
+
+@pytest.mark.parametrize(("was", "name"), [("sgd", "adagrad"), ("adagrad", "sgd"), ("sgd", "adamw")])
+def test_another_optimizer_goes_on_as_if_there_had_been_no_steps(
+    was: OptimizerName, name: OptimizerName
+) -> None:
+    """The common weights' first step by another optimizer is its first step from nothing."""
+    settings = replace(SMALL, optimizer=was)
+    theirs = Parameters(settings, torch.device("cpu"), seed=1)
+    gradient = torch.linspace(-1, 1, len(theirs.flat))
+    with torch.no_grad():
+        for steps in range(1, 6):
+            theirs.descend(gradient, steps)
+        mine = Parameters(replace(settings, optimizer=name), torch.device("cpu"), seed=2)
+        mine.restore(theirs.snapshot(), 5)
+        start = mine.flat.clone()
+        mine.descend(gradient, 6)
+        fresh = Parameters(replace(settings, optimizer=name), torch.device("cpu"), seed=3)
+        fresh.flat.copy_(start)
+        fresh.descend(gradient, 1)
+    assert torch.equal(mine.flat, fresh.flat)
+
+
+def test_a_snapshot_of_an_unknown_optimizer_is_refused() -> None:
+    """What was learned by an optimizer that there is not is refused by its name."""
+    arrays = taught(steps=2).snapshot()
+    with pytest.raises(ValueError, match="'lion', expected one of sgd, adagrad, adamw"):
+        InterestModel(SMALL).restore({**arrays, "optimizer": np.frombuffer(b"lion", np.uint8)})
 
 
 def test_a_snapshot_of_other_sizes_is_refused() -> None:
