@@ -16,9 +16,10 @@ from models.counts import Counts
 from models.effort import FULL
 from models.exclusion import Banned, empty_banned
 from models.first_stage import FIRST_SQUARES
+from models.graph import Relations
 from models.history import History
 from models.lessons import Lessons, teach
-from models.reasons import FeatureArray, Scores, explain
+from models.reasons import FeatureArray, Known, Scores, explain
 from models.remapping import places_of, remap_ranker
 from models.waiting import Waiting
 
@@ -56,15 +57,15 @@ class Ranker:
     def __init__(self, catalog: Catalog, counts: Counts) -> None:
         self._catalog = catalog
         self._counts = counts
-        self._content = Content(kinds=0)
+        self._content, self._relations = Content(kinds=0), Relations()
         self._banned: Banned = empty_banned(_FIRST_EXCLUSIONS)
         self.effort = FULL
         self._mean_weight = 0.0  # no event was weighed
         self._lay_out(FEATURES)
 
-    def use_content(self, content: Content) -> None:
-        """Ask also what the catalogue says, from now on."""
-        self._content = content
+    def use_content(self, content: Content, relations: Relations) -> None:
+        """Ask also what the catalogue says, from now on, and explain by what items have in common."""
+        self._content, self._relations = content, relations
         self.use_columns(features_of(has_content=True))
 
     def use_columns(self, features: Sequence[Feature]) -> None:
@@ -155,15 +156,9 @@ class Ranker:
         values = scores(query.features, query.context)  # [n]
         order = np.lexsort((self._catalog.keys[query.rows], -values))[:length]
         rows, features = query.rows[order], query.features[order]
+        known = Known(self._counts.tables, self._catalog, self._relations, self._content.kinds)
         reasons = explain(
-            self._counts.tables,
-            self._catalog,
-            query.history,
-            query.now_ms,
-            rows,
-            features,
-            query.context,
-            scores,
+            *(known, query.history, query.now_ms, rows, features, query.features, query.context, scores)
         )
         scored = zip(rows.tolist(), values[order].tolist(), reasons, strict=True)
         listed = [Scored(row, value, why) for row, value, why in scored]

@@ -1,12 +1,13 @@
 """Why an item is in a list: what its score would lose without each cause.
 
-The causes are one item of the user's history, what is rising, what is popular, the user's own habit, and
-what they did with the item beyond a click. Each is taken out of the item's features, and the second stage
-scores what is left; the causes whose absence costs most are the reasons. So a reason is as true as the
-score: without its cause the item falls.
+The causes are one item of the user's history, what is rising, what is popular, the user's own habit, what
+they did with the item beyond a click, and what it shares with an item of the history by the catalogue. Each
+is taken out of the item's features, and the second stage scores what is left; the causes whose absence costs
+most are the reasons. So a reason is as true as the score: without its cause the item falls.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,8 @@ from models.counts.layout import (
 )
 from models.counts.popularity import find, popularity
 from models.features import OWN
+from models.graph.relations import Relations
+from models.graph.telling import Kinds, Paths, without_kinds
 from models.history import History, comes_again
 
 RISING = "rising"
@@ -71,40 +74,72 @@ Scores = Callable[[FeatureArray, FeatureArray], FeatureArray]
 """The second stage: float32[n] scores of float32[n, F] features in a float32[Q] context."""
 
 
+class Known(NamedTuple):
+    """What reasons are found in."""
+
+    tables: Tables
+    catalog: Catalog
+    relations: Relations
+    kinds: Kinds  # of what items say; none without a catalogue
+
+
+class Reason(NamedTuple):
+    """One cause in words, what the score would lose without it, and the user's item that it names, or -1."""
+
+    gain: float
+    words: str
+    about: int = -1
+
+
 def explain(
-    tables: Tables,
-    catalog: Catalog,
+    known: Known,
     history: History,
     now_ms: int,
     rows: RowArray,
     features: FeatureArray,
+    kept: FeatureArray,
     context: FeatureArray,
     scores: Scores,
 ) -> list[list[str]]:
-    """Return the reasons, strongest first, of int32[n] rows with features [n, F]."""
-    count = len(rows)
+    """Return the reasons, strongest first, of int32[n] rows with features [n, F], of `kept` [m, F]."""
+    count, kinds = len(rows), len(known.kinds)
     parts = np.zeros((count, LOOK_BACK, _SUMS + 1), np.float32)
     leads = np.zeros((count, 2), np.bool_)
-    _find_causes(tables, history, now_ms, rows, parts, leads)
+    _find_causes(known.tables, history, now_ms, rows, parts, leads)
     causes = _strongest(parts)  # [n], positions
     deeds = _deeds(history, rows)  # [n], actions
-    variants = _variants(features, parts, causes, deeds)  # [3 + blanks, n, F]
-    values = scores(variants.reshape(-1, features.shape[1]), context).reshape(-1, count)  # [3 + blanks, n]
-    gains = values[0] - values[1:]  # [2 + blanks, n]
-    reasons = []
+    variants = np.concatenate(
+        [_variants(features, parts, causes, deeds), without_kinds(features, kept, kinds)]
+    )  # [3 + blanks + kinds, n, F]
+    values = scores(variants.reshape(-1, features.shape[1]), context).reshape(len(variants), count)
+    gains = (values[0] - values[1:]).T.tolist()  # [2 + blanks + kinds, n] -> [n, 2 + blanks + kinds]
+    paths, reasons = Paths(known.relations, known.catalog, history, rows, known.kinds), []
     for number, row in enumerate(rows.tolist()):
+        by_cause, *by_count = gains[number][: len(gains[number]) - kinds]
         words = (
-            _cause(catalog, history, parts[number], int(causes[number])),
             RISING if leads[number, 0] else None,
             POPULAR if leads[number, 1] else None,
             _habit(history, row),
             RECENT if row in history.rows else None,
             DONE.get(int(deeds[number])),
         )
-        told = [(gain, word) for gain, word in zip(gains[:, number].tolist(), words, strict=True) if word]
-        told.sort(reverse=True)
-        reasons.append([word for gain, word in told if gain > _SMALLEST_GAIN][:REASONS])
+        told = [Reason(gain, word) for gain, word in zip(by_count, words, strict=True) if word is not None]
+        if cause := _cause(known.catalog, history, parts[number], int(causes[number])):
+            told.append(Reason(by_cause, *cause))
+        if path := paths.strongest(number, gains[number][-kinds:] if kinds else []):
+            told.append(Reason(path[0], *path[1]))
+        reasons.append(_strongest_of(told))
     return reasons
+
+
+def _strongest_of(told: list[Reason]) -> list[str]:
+    """Return the words of the strongest: of those that name the same item of the user's only one."""
+    chosen: list[Reason] = []
+    for reason in sorted(told, reverse=True):
+        is_new = reason.about < 0 or all(reason.about != other.about for other in chosen)
+        if reason.gain > _SMALLEST_GAIN and is_new:
+            chosen.append(reason)
+    return [reason.words for reason in chosen[:REASONS]]
 
 
 def _variants(
@@ -137,14 +172,15 @@ def _left_without(parts: FeatureArray, causes: NDArray[np.int64]) -> FeatureArra
     return np.clip(without, 0, 1)
 
 
-def _cause(catalog: Catalog, history: History, parts: FeatureArray, position: int) -> str | None:
+def _cause(catalog: Catalog, history: History, parts: FeatureArray, position: int) -> tuple[str, int] | None:
     """Say which item of the history leads here: "after" it if this mostly came later, else "like" it."""
     if not parts[position, :_SUMS].any():
         return None
-    item_id = catalog.item_id(int(history.rows[len(history.rows) - 1 - position]))
+    row = int(history.rows[len(history.rows) - 1 - position])
+    item_id = catalog.item_id(row)
     if item_id is None:
         return None
-    return f"{'after' if parts[position, _FORWARD_SHARE] > 0.5 else 'like'} {item_id}"
+    return f"{'after' if parts[position, _FORWARD_SHARE] > 0.5 else 'like'} {item_id}", row
 
 
 def _habit(history: History, row: int) -> str | None:

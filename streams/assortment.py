@@ -109,7 +109,7 @@ class Assortment:
         """Return what is known of the listed, which the model looks at from the first call on."""
         if self.content is None:
             self.content = Content()
-            self._ranker.use_content(self.content)
+            self._ranker.use_content(self.content, self.relations)
             self._learner.use_columns(self._ranker.features)
             self._show_relations(self.content)
         return self.content

@@ -1,7 +1,7 @@
 """Every Prometheus series that a worker exports: its name, its labels, its unit and its meaning."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -78,6 +78,17 @@ class Metrics:
         self.prequential_ndcg_sum = counter(
             "prequential_ndcg_sum", "Sum of NDCG@10 over the scored events.", *prequential
         )
+        self.interest_scored = counter(
+            "interest_scored", "Of the scored, events at which the interest model was asked, too.", "variant"
+        )
+        self.interest_hits = counter(
+            "interest_hits",
+            "Of these, how often the item was among the first 10 by interest alone.",
+            "variant",
+        )
+        self.interest_ndcg_sum = counter(
+            "interest_ndcg_sum", "Sum of NDCG@10 of these by interest alone.", "variant"
+        )
         self.loss = gauge("loss", "Moving mean of the training loss, nats an event.", "part")
 
         self.skipped_learning = counter(
@@ -142,15 +153,21 @@ class Metrics:
             for series in (self.consumer_lag_events, self.consumer_lag_seconds):
                 series.remove_by_labels({"topic": topic, "partition": str(partition)})
 
-    def count_prequential(self, variant: str, sums: Mapping[str, Prequential]) -> None:
-        """Bring the prequential series up to the sums of every scorer."""
+    def count_prequential(self, variant: str, sums: Mapping[str, Prequential], alone: Prequential) -> None:
+        """Bring the prequential series up to the sums of every scorer, and of the interest model `alone`."""
+        series = (self.prequential_scored, self.prequential_hits, self.prequential_ndcg_sum)
         for scorer, sum_ in sums.items():
-            now = (sum_.scored, sum_.hits, sum_.ndcg_sum)
-            before = self._counted.get(scorer, (0, 0, 0.0))
-            series = (self.prequential_scored, self.prequential_hits, self.prequential_ndcg_sum)
-            for counter, new, old in zip(series, now, before, strict=True):
-                counter.labels(variant, scorer).inc(new - old)
-            self._counted[scorer] = now
+            self._bring_up(scorer, [each.labels(variant, scorer) for each in series], sum_)
+        of_interest = (self.interest_scored, self.interest_hits, self.interest_ndcg_sum)
+        self._bring_up("interest", [each.labels(variant) for each in of_interest], alone)
+
+    def _bring_up(self, whose: str, counters: Sequence[Counter], sum_: Prequential) -> None:
+        """Bring counters of the scored, the hits and the NDCG@10 up to a sum."""
+        now = (sum_.scored, sum_.hits, sum_.ndcg_sum)
+        before = self._counted.get(whose, (0, 0, 0.0))
+        for counter, new, old in zip(counters, now, before, strict=True):
+            counter.inc(new - old)
+        self._counted[whose] = now
 
     def identify(self, device: str) -> None:
         """Fill freshet_build_info."""

@@ -91,6 +91,7 @@ class Recommender:
         self.effort = EFFORTS.get(settings.effort, FULL)
         self.teaching = Teaching(self.catalog, self.ranker, self.learner, self._score)
         self.prequential = {scorer: Prequential() for scorer in (SCORER, *BASELINES)}
+        self.interest_alone = Prequential()
         self.on_rank: OnRank | None = None
         self._lister = Lister(
             *(self.catalog, self.ranker, self.learner, settings.list_length, settings.exclude != "nothing")
@@ -353,6 +354,7 @@ class Recommender:
             numbers, ranks = zip(*ranked, strict=True)
             self._score(SCORER, numbers, ranks)
         alone = self.learner.scored_alone()
+        self.interest_alone.add(rank for _, rank in alone)
         if self.on_rank is not None:
             for number, rank in alone:
                 self.on_rank(number, INTEREST, rank)

@@ -240,7 +240,7 @@ class Runtime(mode.Service):  # type: ignore[misc]
         metrics.checkpoint_age_seconds.set(self._checkpointer.age_seconds)
         metrics.items.set(len(recommender.catalog))
         metrics.model_version.set(recommender.learner.steps)
-        metrics.count_prequential(recommender.variant, recommender.prequential)
+        metrics.count_prequential(recommender.variant, recommender.prequential, recommender.interest_alone)
         if recommender.learner.loss is not None:
             metrics.loss.labels("ranker").set(recommender.learner.loss)
         interest = recommender.learner.interest

@@ -5,6 +5,7 @@ person understands.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.arrays import NONE, Floats, Rows, Times
 from models.compiled import compiled
@@ -43,23 +44,26 @@ def count_paths(
 
 
 @compiled
-def find_path(graph: Graph, past: Rows, row: int) -> tuple[int, int]:
-    """Return the strongest path from a past int32[N], newest first, to a row: position, entity; or -1, -1."""
-    best, position, by = np.float32(0.0), -1, -1
+def find_path(graph: Graph, past: Rows, row: int, wanted: NDArray[np.bool_]) -> tuple[int, int]:
+    """Return the newest item of a past int32[N], newest first, that a row shares all with that is wanted.
+
+    That is, of each relation in bool[RELATIONS] an entity. Its position, and the entity of the last relation;
+    -1, -1: there is none, or nothing is wanted.
+    """
     if row < 0 or row >= len(graph.links):
-        return position, by
+        return -1, -1
     for back in range(min(len(past), LOOK_BACK)):
         other = past[back]
         if other < 0 or other == row or other >= len(graph.links):
             continue
-        for at in range(LINKS):
-            entity = graph.links[row, at]
-            if entity == NONE:
-                break
-            worth = _FADES[back] * _rarity(graph, entity)
-            if worth > best and _is_linked(graph, other, entity):
-                best, position, by = worth, back, entity
-    return position, by
+        entity, is_joined = NONE, True
+        for relation in range(RELATIONS):
+            if wanted[relation] and is_joined:
+                entity = _shared(graph, row, other, relation)
+                is_joined = entity != NONE
+        if is_joined and entity != NONE:
+            return back, entity
+    return -1, -1
 
 
 @compiled
@@ -98,13 +102,29 @@ def _rarity(graph: Graph, entity: int) -> np.float32:
 
 
 @compiled
-def _is_linked(graph: Graph, row: int, entity: int) -> bool:
+def find_paths(graph: Graph, past: Rows, rows: Rows, wanted: NDArray[np.bool_], found: Rows) -> None:
+    """Write int32[n, W, 2], `find_path` to each of int32[n] rows by each of bool[W, RELATIONS]."""
+    for number in range(len(rows)):
+        for way in range(len(wanted)):
+            position, entity = find_path(graph, past, rows[number], wanted[way])
+            found[number, way, 0], found[number, way, 1] = position, entity
+
+
+@compiled
+def _shared(graph: Graph, row: int, other: int, relation: int) -> int:
+    """Return an entity of a relation that two items are linked to, NONE if there is none."""
     for at in range(LINKS):
-        if graph.links[row, at] == entity:
-            return True
-        if graph.links[row, at] == NONE:
+        entity = graph.links[row, at]
+        if entity == NONE:
             break
-    return False
+        if graph.relations[entity] != relation:
+            continue
+        for there in range(LINKS):
+            if graph.links[other, there] == entity:
+                return int(entity)
+            if graph.links[other, there] == NONE:
+                break
+    return NONE
 
 
 class PathCounter:

@@ -1,7 +1,7 @@
 """What items have in common, as a graph that grows with the catalogue; bounded, and its words are kept."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from hashlib import blake2b
 from typing import Any
 
@@ -68,9 +68,12 @@ class Relations:
         if row < len(self.graph.links):
             unlink(self.graph, row)
 
-    def relation(self, entity: int) -> str:
-        """Return the name of an entity's relation."""
-        return self.names[int(self.graph.relations[entity])]
+    def wanted(self, names: Container[str]) -> NDArray[np.bool_]:
+        """Return bool[RELATIONS]: which have one of the names; one that stands for several has none."""
+        alone = self.names if len(self._numbers) <= RELATIONS else self.names[:-1]
+        found = np.zeros(RELATIONS, np.bool_)
+        found[: len(alone)] = [name in names for name in alone]
+        return found
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return a copy of the graph, and of what its numbers stand for."""

@@ -6,6 +6,7 @@ from models.catalog import Catalog
 from models.columns import FEATURES, KEPT, F, Q, features_of
 from models.content import Content
 from models.counts import Counts
+from models.graph import Relations
 from models.learner import EVENTS_PER_STEP, Learner
 from models.ranking import Ranker
 from tests.models.mixer_streams import observe
@@ -52,6 +53,6 @@ def test_a_ranker_keeps_its_weights_when_a_catalogue_turns_up() -> None:
     catalog = Catalog()
     ranker = Ranker(catalog, Counts(catalog, slots=1 << 10))
     ranker.weights[:] = np.arange(F)
-    ranker.use_content(Content())
+    ranker.use_content(Content(), Relations())
     assert ranker.weights[:F].tolist() == list(range(F))
     assert ranker.weights[F:].tolist() == [feature.initial_weight for feature in WIDER[F:]]

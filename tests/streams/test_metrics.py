@@ -23,16 +23,21 @@ def test_two_workers_in_one_process_do_not_share_series() -> None:
 
 def test_prequential_sums_become_counters() -> None:
     """However often they are told, the counters stand where the sums stand."""
-    metrics, sums = Metrics(), Prequential()
+    metrics, sums, alone = Metrics(), Prequential(), Prequential()
     for rank in (1, 11, None, 3):
         sums.add([rank])
-        metrics.count_prequential("all", {"freshet": sums})
-        metrics.count_prequential("all", {"freshet": sums})
+        alone.add([rank, 1])
+        metrics.count_prequential("all", {"freshet": sums}, alone)
+        metrics.count_prequential("all", {"freshet": sums}, alone)
     labels = (("scorer", "freshet"), ("variant", "all"))
     found = samples(metrics)
     assert found["freshet_prequential_scored_total", labels] == 4
     assert found["freshet_prequential_hits_total", labels] == 2
     assert found["freshet_prequential_ndcg_sum_total", labels] == pytest.approx(1.5)
+    variant = labels[1:]
+    assert found["freshet_interest_scored_total", variant] == 8
+    assert found["freshet_interest_hits_total", variant] == 6
+    assert found["freshet_interest_ndcg_sum_total", variant] == pytest.approx(5.5)
 
 
 def test_what_is_running_is_said() -> None:

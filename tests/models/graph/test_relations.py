@@ -44,21 +44,43 @@ def test_an_entity_that_is_an_item_joins_it_whichever_was_listed_first() -> None
     for relations in (_shop(), later):
         for past, candidate in ((0, 3), (3, 0)):
             assert _paths(relations, _rows(past), _rows(candidate))["accessory of"][0] > 0
-            position, entity = find_path(relations.graph, _rows(past), candidate)
-            assert (position, relations.relation(entity)) == (0, "accessory of")
+            position, entity = find_path(
+                relations.graph, _rows(past), candidate, relations.wanted(["accessory of"])
+            )
+            assert position == 0
             assert relations.graph.subjects[entity] == 0
 
 
-def test_the_strongest_path_is_by_what_fewest_share() -> None:
-    """Of a rare and a common value that both join, the rare one is found; without a path there is none."""
+def test_a_path_is_to_the_newest_item_that_shares_all_that_is_wanted() -> None:
+    """One relation is shared by the newest, both by an older one; nobody shares what nobody has."""
     relations = Relations()
     for row in range(12):
         relations.write(row, f"i{row}", [("kind", "film"), ("director", f"d{row // 2}")])
-    assert relations.relation(find_path(relations.graph, _rows(7, 4), 5)[1]) == "director"
-    assert find_path(relations.graph, _rows(7, 4), 5)[0] == 1
-    assert find_path(relations.graph, _rows(), 5) == (-1, -1)
-    assert find_path(relations.graph, _rows(5), 5) == (-1, -1)
-    assert find_path(relations.graph, _rows(5), 4_000) == (-1, -1)
+    graph, both = relations.graph, relations.wanted(["kind", "director"])
+    position, entity = find_path(graph, _rows(7, 4), 5, relations.wanted(["kind"]))
+    assert (position, relations.names[graph.relations[entity]]) == (0, "kind")
+    position, entity = find_path(graph, _rows(7, 4), 5, both)
+    assert (position, relations.names[graph.relations[entity]]) == (1, "director")
+    for past, row, wanted in (
+        (_rows(), 5, both),
+        (_rows(5), 5, both),
+        (_rows(7), 5, both),
+        (_rows(-1, 4_000), 5, both),
+        (_rows(4), 4_000, both),
+        (_rows(4), 5, relations.wanted(["maker"])),
+    ):
+        assert find_path(graph, past, row, wanted) == (-1, -1)
+
+
+def test_a_relation_that_stands_for_several_has_no_name() -> None:
+    """The last place is shared by all further relations: none of these has a name; alone in it, one has."""
+    relations = Relations()
+    names = [f"r{number}" for number in range(RELATIONS + 1)]
+    relations.write(0, "i0", [(name, "a") for name in names[:RELATIONS]])
+    assert relations.wanted([names[-2]]).tolist() == [False] * (RELATIONS - 1) + [True]
+    relations.write(0, "i0", [(name, "a") for name in names])
+    assert not relations.wanted(names[-2:]).any()
+    assert relations.wanted(names[:2]).sum() == 2
 
 
 def test_what_is_said_anew_replaces_what_was_said_and_the_same_changes_nothing() -> None:
@@ -94,7 +116,7 @@ def test_of_one_relation_only_a_few_entities_take_up_room() -> None:
     relations = Relations()
     relations.write(0, "i0", [], [*(("actor", f"a{each}") for each in range(30)), ("director", "d")])
     relations.write(1, "i1", [], [("director", "d")])
-    assert relations.relation(find_path(relations.graph, _rows(0), 1)[1]) == "director"
+    assert find_path(relations.graph, _rows(0), 1, relations.wanted(["director"]))[0] == 0
 
 
 def test_only_the_newest_events_are_looked_at() -> None:
@@ -102,7 +124,7 @@ def test_only_the_newest_events_are_looked_at() -> None:
     relations = _shop()
     past = np.append(np.full(LOOK_BACK, 5, np.int32), np.int32(2))
     assert _paths(relations, past, _rows(4))["brand"] == [0]
-    assert find_path(relations.graph, past, 4) == (-1, -1)
+    assert find_path(relations.graph, past, 4, relations.wanted(["brand"])) == (-1, -1)
 
 
 def test_a_snapshot_holds_everything() -> None:
@@ -114,7 +136,7 @@ def test_a_snapshot_holds_everything() -> None:
         assert not each.write(3, "i3", [("brand", "b")], [("accessory of", "i0")])
     mine, theirs = relations.snapshot(), other.snapshot()
     assert all(np.array_equal(mine[name], theirs[name]) for name in mine)
-    assert other.relation(find_path(other.graph, _rows(7), 11)[1]) == "accessory of"
+    assert find_path(other.graph, _rows(7), 11, other.wanted(["accessory of"]))[0] == 0
     mine["links"] = mine["links"][:, :3]
     with pytest.raises(ValueError, match="links"):
         other.restore(mine)
