@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from models.prequential import BASELINES
 from streams.evaluation import Variant, evaluate_log
 from streams.events import Interaction
-from streams.recommender import SCORER
+from streams.scoreboard import SCORER
 from streams.settings import Settings, load_settings
 from streams.shop import OPENING_MS, Almanac, Shop
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from streams.evaluation import Evaluation, Listing, evaluate_log, listing_of
 from streams.evaluation.outcome import UNSCORED
 from streams.logs import read_items, read_log, read_relations
-from streams.recommender import INTEREST, SCORER
+from streams.scoreboard import INTEREST, SCORER
 from streams.settings import load_settings
 
 TENTHS = 10

@@ -26,7 +26,7 @@ def snapshot(recommender: Recommender) -> tuple[Arrays, Facts]:
         "assortment": recommender.assortment.snapshot,
     }
     arrays = {f"{part}.{name}": array for part, take in parts.items() for name, array in take().items()}
-    arrays["durable_ids"] = np.frombuffer(bytes(recommender.durable_ids), np.uint8)
+    arrays["durable_ids"] = np.frombuffer(recommender.durable_ids.snapshot(), np.uint8)
     facts = {
         "group": recommender.settings.group,
         "columns": [feature.name for feature in recommender.ranker.features],
@@ -67,7 +67,7 @@ def restore(recommender: Recommender, arrays: Arrays, facts: Facts) -> None:
     learner.restore(part["learner"])
     ranker.use_columns(features_of(recommender.assortment.content is not None))
     learner.use_columns(ranker.features)
-    recommender.durable_ids = bytearray(arrays["durable_ids"].tobytes())
+    recommender.durable_ids.restore(arrays["durable_ids"].tobytes())
     recommender.teaching.events = facts["events"]
     recommender.teaching.marks = {(topic, partition): at for topic, partition, at in facts["marks"]}
     recommender.teaching.unconfirmed.restore(facts["unconfirmed"])

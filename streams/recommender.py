@@ -4,22 +4,17 @@ The worker and `freshet evaluate` drive the same `step`. It knows no Kafka and n
 with their positions; it changes no store, only the overlay of a partition's users.
 """
 
-import logging
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
-
-import torch
+from collections.abc import Iterable, Sequence
 
 from models.catalog import UNKNOWN, Catalog, KeyCollision
 from models.counts import Counts
 from models.effort import EFFORTS, FULL, Effort, Pace
-from models.interest import InterestModel, InterestSettings
 from models.learner import Learner
 from models.lessons import Lesson, Past
-from models.prequential import BASELINES, Prequential
 from models.ranking import Ranker
 from state.overlay import Overlay, User
 from streams.assortment import Assortment
+from streams.durable_ids import DurableIds
 from streams.events import (
     ACTIONS,
     Interaction,
@@ -30,50 +25,18 @@ from streams.events import (
 )
 from streams.examples import Examples, ExamplesRecorder
 from streams.hearsay import count_examples
+from streams.instants import Event, are_tied
+from streams.interest import interest_of
 from streams.listing import NOTHING, Lister
+from streams.scoreboard import Scoreboard
 from streams.settings import Settings
 from streams.steps import Record, Step
 from streams.teaching import Teaching
 from streams.withdrawal import pass_over, retract
 
-__all__ = ["ACTION_CODES", "SCORER", "Recommender", "Record", "Step"]
+__all__ = ["ACTION_CODES", "Recommender", "Record", "Step"]
 
-SCORER = "freshet"
-INTEREST = "interest"  # the interest model alone, among what the ranker kept
-OnRank = Callable[[int, str, int | None], None]  # number of the event, scorer, rank
 ACTION_CODES = {name: code for code, name in enumerate(ACTIONS)}
-log = logging.getLogger(__name__)
-
-
-class _Event(NamedTuple):
-    """One interaction on its way: where in which record, whose, its item, what it counts."""
-
-    record: Record
-    line: int
-    interaction: Interaction
-    user: User
-    row: int
-    key: int
-    weight: float
-    is_taught: bool  # it was counted and learned from before
-
-
-def interest_of(settings: Settings) -> InterestModel | None:
-    """Return a new interest model where the settings want one: with "auto" where it has a GPU to itself."""
-    has_gpu = settings.device != "cpu" and torch.cuda.is_available()
-    if settings.interest == "off" or (settings.interest == "auto" and not has_gpu):
-        return None
-    learning = settings.interest_learning
-    interest = InterestSettings(
-        graph=settings.graph,
-        optimizer=learning.optimizer,
-        row_optimizer=learning.item_optimizer,
-        learning_rate=learning.learning_rate,
-        row_learning_rate=learning.item_learning_rate,
-        l2=learning.l2,
-        longest_gradient=learning.longest_gradient,
-    )
-    return InterestModel(interest, device="cuda" if has_gpu else "cpu", seed=settings.seed)
 
 
 class Recommender:
@@ -89,16 +52,14 @@ class Recommender:
         self.assortment = Assortment(self.catalog, self.counts, self.ranker, self.learner, settings.content)
         self._pace = Pace()
         self.effort = EFFORTS.get(settings.effort, FULL)
-        self.teaching = Teaching(self.catalog, self.ranker, self.learner, self._score)
-        self.prequential = {scorer: Prequential() for scorer in (SCORER, *BASELINES)}
-        self.interest_alone = Prequential()
-        self.on_rank: OnRank | None = None
+        self.scoreboard = Scoreboard(self.learner)
+        self.teaching = Teaching(self.catalog, self.ranker, self.learner, self.scoreboard.put)
         self._lister = Lister(
             *(self.catalog, self.ranker, self.learner, settings.list_length, settings.exclude != "nothing")
         )
         self.variant = {"seen": "new", "nothing": "all", "purchased": "unpurchased"}[settings.exclude]
         self.examples_positions: dict[int, int] = {}  # partition of the examples log -> where to go on
-        self.durable_ids = bytearray()  # 1 for the rows whose id every worker can look up
+        self.durable_ids = DurableIds(self.catalog)
         self.stream_time_ms: dict[int, int] = {}  # partition -> the newest event time
 
     @property
@@ -137,7 +98,7 @@ class Recommender:
 
         `recorder` takes down what every event teaches, for the other workers.
         """
-        step, instant, settings = Step(), list[_Event](), self.settings
+        step, instant, settings = Step(), list[Event](), self.settings
         overlay.load(line.user_id for record in records for line in record.interactions)
         self.teaching.open(is_told=recorder is not None)
         for record in records:
@@ -157,8 +118,8 @@ class Recommender:
                     retract(record, line, user, step, settings.exclude, recorder)
                     continue
                 weight = settings.weight_of(line.action, record.topic)
-                event = _Event(record, number, line, user, row, self.catalog.key(row), weight, is_taught)
-                if instant and not self._are_tied(instant, event):
+                event = Event(record, number, line, user, row, self.catalog.key(row), weight, is_taught)
+                if instant and not are_tied(instant, event):
                     self._apply_instant(instant, step, recorder)
                     instant = []
                 if line.event_id is not None and user.state.has_event(
@@ -171,12 +132,8 @@ class Recommender:
                     self._apply_alone(event, step, recorder)
         self._apply_instant(instant, step, recorder)
         self.teaching.close()
-        self._score_mixed(self.learner.scored())
+        self.scoreboard.take_scored()
         return step
-
-    def score_waiting(self) -> None:
-        """Score, without learning, the events that wait for their learner step: it may be long in coming."""
-        self._score_mixed(self.learner.flush_scores())
 
     def recommend(self, users: Iterable[User], partition: int) -> list[RecommendationList]:
         """Rank for the users, for the time of their partition's stream; empty where nothing can be said."""
@@ -205,13 +162,7 @@ class Recommender:
 
     def learn_item_ids(self, ids: Iterable[tuple[int, str]]) -> None:
         """Take in item ids that are durable: the catalogue of other workers, or one's own of before."""
-        for key, item_id in ids:
-            try:
-                row = self.catalog.admit_key(key, item_id)
-            except KeyCollision as collision:
-                log.warning("an item id of another worker is left out: %s", collision)
-            else:
-                self._mark_durable(row)
+        self.durable_ids.learn(ids)
 
     def item_id(self, key: int) -> str | None:
         """Return the id of an item key, None if it was never heard of."""
@@ -226,24 +177,7 @@ class Recommender:
             self.teaching.hand_over()
         return self.catalog.admit(line.item_id)
 
-    def _are_tied(self, instant: Sequence[_Event], event: _Event) -> bool:
-        """Whether an event is to be scored before those of an instant are learned.
-
-        What may be a repetition of one of them is not: it is recognised once that one is applied.
-        """
-        last, line = instant[-1].interaction, event.interaction
-        return last.timestamp_ms == line.timestamp_ms and not (
-            line.event_id is not None
-            and any(
-                (other.interaction.user_id, other.interaction.event_id) == (line.user_id, line.event_id)
-                and other.record is not event.record
-                for other in instant
-            )
-        )
-
-    def _apply_instant(
-        self, instant: Sequence[_Event], step: Step, recorder: ExamplesRecorder | None
-    ) -> None:
+    def _apply_instant(self, instant: Sequence[Event], step: Step, recorder: ExamplesRecorder | None) -> None:
         """Apply the events in order; each is to be tested by what was there before any of them."""
         if len(instant) == 1:
             self._apply_alone(instant[0], step, recorder)
@@ -259,14 +193,14 @@ class Recommender:
         if lessons:
             self.teaching.add_instant(lessons)
 
-    def _apply_alone(self, event: _Event, step: Step, recorder: ExamplesRecorder | None) -> None:
+    def _apply_alone(self, event: Event, step: Step, recorder: ExamplesRecorder | None) -> None:
         """Apply an event that is an instant of its own."""
         past = self._past(event.user)
         lesson = self._apply(event, past, past, self._is_tested(event), step, recorder)
         if not event.is_taught:
             self.teaching.add(event.record, lesson)
 
-    def _is_tested(self, event: _Event) -> bool:
+    def _is_tested(self, event: Event) -> bool:
         """Whether an event was to be predicted: it is a target, not late, and may be recommended."""
         if event.is_taught or event.weight == 0:
             return False
@@ -276,7 +210,7 @@ class Recommender:
 
     def _apply(
         self,
-        event: _Event,
+        event: Event,
         asked: Past,
         counted: Past,
         is_tested: bool,
@@ -301,7 +235,7 @@ class Recommender:
             whose=whose,
         )
 
-    def _record(self, event: _Event, action: int, recorder: ExamplesRecorder) -> int:
+    def _record(self, event: Event, action: int, recorder: ExamplesRecorder) -> int:
         """Take down what an event teaches; return the hash of its user.
 
         Whose it is matters only where others are told of it: there its user may be erased.
@@ -309,7 +243,7 @@ class Recommender:
         record, time_ms = event.record, event.interaction.timestamp_ms
         return recorder.add(event.user, record.topic, record.offset, event.key, action, time_ms)
 
-    def _remember(self, event: _Event, action: int, step: Step) -> bool:
+    def _remember(self, event: Event, action: int, step: Step) -> bool:
         """Put an event into its user's history; return whether it was late."""
         record, interaction, user, topic = event.record, event.interaction, event.user, event.record.topic
         is_late = user.state.insert(
@@ -327,7 +261,7 @@ class Recommender:
         user.changed = True
         if interaction.timestamp_ms > self.stream_time_ms.get(record.partition, 0):
             self.stream_time_ms[record.partition] = interaction.timestamp_ms
-        if not self._is_durable(event.row):
+        if event.row not in self.durable_ids:
             step.new_item_ids[event.key] = interaction.item_id
         applied = (topic, interaction.action)
         step.applied[applied] = step.applied.get(applied, 0) + 1
@@ -348,32 +282,7 @@ class Recommender:
             self._lister.excluded(user),
         )
 
-    def _score_mixed(self, ranked: Sequence[tuple[int, int | None]]) -> None:
-        """Take the ranks of events, by their numbers: by the mixer, and by the interest model alone."""
-        if ranked:
-            numbers, ranks = zip(*ranked, strict=True)
-            self._score(SCORER, numbers, ranks)
-        alone = self.learner.scored_alone()
-        self.interest_alone.add(rank for _, rank in alone)
-        if self.on_rank is not None:
-            for number, rank in alone:
-                self.on_rank(number, INTEREST, rank)
-
-    def _score(self, scorer: str, numbers: Sequence[int], ranks: Sequence[int | None]) -> None:
-        self.prequential[scorer].add(ranks)
-        if self.on_rank is not None:
-            for number, rank in zip(numbers, ranks, strict=True):
-                self.on_rank(number, scorer, rank or None)
-
     def _excludes(self, interaction: Interaction) -> bool:
         """Whether what the user did excludes the item from their lists."""
         exclude = self.settings.exclude
         return exclude == "seen" or (exclude == "purchased" and interaction.action == "purchase")
-
-    def _is_durable(self, row: int) -> bool:
-        return row < len(self.durable_ids) and self.durable_ids[row] == 1
-
-    def _mark_durable(self, row: int) -> None:
-        if row >= len(self.durable_ids):
-            self.durable_ids.extend(bytes(len(self.catalog) - len(self.durable_ids)))
-        self.durable_ids[row] = 1

@@ -208,7 +208,7 @@ class Runtime(mode.Service):  # type: ignore[misc]
         """Set the gauges once a second."""
         while not self.should_stop:
             try:
-                await self._in_thread(self.recommender.score_waiting)
+                await self._in_thread(self.recommender.scoreboard.take_waiting)
                 behind_seconds = max((lane.backlog.seconds for lane in self.owned()), default=0.0)
                 await self._in_thread(self.recommender.keep_pace, behind_seconds, time.monotonic())
                 self._set_gauges()
@@ -240,7 +240,9 @@ class Runtime(mode.Service):  # type: ignore[misc]
         metrics.checkpoint_age_seconds.set(self._checkpointer.age_seconds)
         metrics.items.set(len(recommender.catalog))
         metrics.model_version.set(recommender.learner.steps)
-        metrics.count_prequential(recommender.variant, recommender.prequential, recommender.interest_alone)
+        metrics.count_prequential(
+            recommender.variant, recommender.scoreboard.prequential, recommender.scoreboard.interest_alone
+        )
         if recommender.learner.loss is not None:
             metrics.loss.labels("ranker").set(recommender.learner.loss)
         interest = recommender.learner.interest

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.prequential import BASELINES, CUTOFF
 from streams.events import ACTIONS
-from streams.recommender import INTEREST, SCORER
+from streams.scoreboard import INTEREST, SCORER
 
 Variant = Literal["all", "new"]
 # Which part of the stream, by the share of all its events that lie before it.

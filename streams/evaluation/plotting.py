@@ -6,7 +6,7 @@ from pathlib import Path
 from models.prequential import BASELINES
 from streams.errors import ConfigurationError, FreshetError
 from streams.evaluation.outcome import Evaluation
-from streams.recommender import INTEREST, SCORER
+from streams.scoreboard import INTEREST, SCORER
 
 WINDOW_SHARE = 0.02
 _INCHES = (8.0, 4.5)

@@ -23,7 +23,8 @@ from streams.garbage import collect_seldom
 from streams.identity import TEXTS
 from streams.learned import digests
 from streams.metrics import Metrics
-from streams.recommender import INTEREST, SCORER, Recommender, Record, Step
+from streams.recommender import Recommender, Record, Step
+from streams.scoreboard import INTEREST, SCORER
 from streams.settings import Settings
 
 Put = Callable[[int, str, int | None], None]  # number of the event in the log, scorer, rank
@@ -166,7 +167,7 @@ class _Member:
         self._overlay = Overlay(self._store)
         self._numbers = array("q")
         self._put = put
-        self.recommender.on_rank = self._take_rank
+        self.recommender.scoreboard.on_rank = self._take_rank
 
     def step(self, share: Sequence[tuple[int, Interaction]], recorder: ExamplesRecorder | None) -> Step:
         """Apply events of one's own users, as a worker does, and write them into the store."""
@@ -178,7 +179,7 @@ class _Member:
         if not is_first:
             self.step_cpu_seconds += time.process_time() - started
             self.step_events += len(share)
-        self.recommender.score_waiting()
+        self.recommender.scoreboard.take_waiting()
         self._store.write(self._overlay.changes())
         self._overlay.settle()
         return step

@@ -9,7 +9,8 @@ from prometheus_client.metrics import MetricWrapperBase
 from models.prequential import BASELINES
 from streams.events import ACTIONS
 from streams.metrics import Metrics
-from streams.recommender import SCORER, Recommender
+from streams.recommender import Recommender
+from streams.scoreboard import SCORER
 from streams.settings import Settings
 
 ROOT = Path(__file__).parents[2]

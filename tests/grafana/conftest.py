@@ -5,7 +5,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from models.prequential import BASELINES
 from streams.metrics import Metrics
-from streams.recommender import SCORER
+from streams.scoreboard import SCORER
 
 OF_TARGETS: dict[str, set[str]] = {"job": set(), "instance": set()}
 

@@ -13,7 +13,8 @@ from state.overlay import Overlay
 from streams.evaluation import Evaluation, Variant, evaluate_log
 from streams.events import Interaction
 from streams.learned import restore, snapshot
-from streams.recommender import SCORER, Recommender, Record
+from streams.recommender import Recommender, Record
+from streams.scoreboard import SCORER
 from streams.settings import Settings
 from tests.streams.random_logs import START_MS, interaction, random_log
 
@@ -164,12 +165,12 @@ class Told:
             self.store.write(dict(store.scan()))
         self.ranks: dict[tuple[int, str], int | None] = {}
         self._overlay = Overlay(self.store)
-        recommender.on_rank = self._take_rank
+        recommender.scoreboard.on_rank = self._take_rank
 
     def step(self, records: Sequence[Record]) -> None:
         """Apply records and write the users."""
         self.recommender.step(records, self._overlay)
-        self.recommender.score_waiting()
+        self.recommender.scoreboard.take_waiting()
         self.store.write(self._overlay.changes())
         self._overlay.settle()
 

@@ -11,7 +11,7 @@ Told = tuple[int, str, int | None]  # an event's number, a scorer, the rank of i
 def ranks_of(recommender: Recommender, records: Sequence[Record], users: Overlay) -> list[Told]:
     """Step through the records and return every rank that was told."""
     told: list[Told] = []
-    recommender.on_rank = lambda number, scorer, rank: told.append((number, scorer, rank))
+    recommender.scoreboard.on_rank = lambda number, scorer, rank: told.append((number, scorer, rank))
     recommender.step(records, users)
-    recommender.score_waiting()
+    recommender.scoreboard.take_waiting()
     return told

@@ -10,7 +10,8 @@ from state import MemoryStore
 from state.overlay import Overlay
 from streams.evaluation import evaluate_log
 from streams.events import ACTIONS, ActionName, Interaction
-from streams.recommender import SCORER, Recommender, Record
+from streams.recommender import Recommender, Record
+from streams.scoreboard import SCORER
 from streams.settings import Settings, Source
 from tests.streams.random_logs import START_MS, interaction, random_log
 

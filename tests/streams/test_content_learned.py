@@ -12,7 +12,8 @@ from streams.evaluation import Listing, evaluate_log, listing_of
 from streams.events import Interaction, ItemListed
 from streams.examples import ExamplesRecorder, decode_examples
 from streams.learned import restore, snapshot
-from streams.recommender import SCORER, Recommender, Record
+from streams.recommender import Recommender, Record
+from streams.scoreboard import SCORER
 from streams.settings import Settings
 from tests.streams.ranks import ranks_of
 

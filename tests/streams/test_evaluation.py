@@ -13,7 +13,7 @@ from streams.cli import main
 from streams.evaluation import Cost, Evaluation, Sharing, evaluate_log
 from streams.evaluation.chunks import SeenItems, cut
 from streams.events import Interaction
-from streams.recommender import SCORER
+from streams.scoreboard import SCORER
 from streams.settings import Settings
 from tests.streams.random_logs import START_MS, interaction, random_log
 

@@ -9,7 +9,7 @@ from models.prequential import BASELINES
 from streams.evaluation import Evaluation, evaluate_log
 from streams.events import Interaction
 from streams.feed import Feed, Pace
-from streams.recommender import SCORER
+from streams.scoreboard import SCORER
 from streams.settings import Settings, Source
 from streams.topics import create_topics
 from tests.streams.random_logs import random_log

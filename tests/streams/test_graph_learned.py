@@ -9,7 +9,8 @@ from state.overlay import Overlay
 from streams.evaluation import Listing, evaluate_log
 from streams.events import ItemListed
 from streams.learned import restore, snapshot
-from streams.recommender import SCORER, Recommender
+from streams.recommender import Recommender
+from streams.scoreboard import SCORER
 from streams.settings import Settings
 from tests.streams.test_content_learned import ITEMS, log, records
 
@@ -54,9 +55,9 @@ def test_a_restored_recommender_goes_on_exactly() -> None:
         other.assortment.enlist(item)
     told: tuple[list[object], list[object]] = ([], [])
     for recommender, users, ranks in ((one, overlay, told[0]), (other, Overlay(store), told[1])):
-        recommender.on_rank = lambda *rank, into=ranks: into.append(rank)
+        recommender.scoreboard.on_rank = lambda *rank, into=ranks: into.append(rank)
         recommender.step(taken[300:], users)
-        recommender.score_waiting()
+        recommender.scoreboard.take_waiting()
     assert told[0] == told[1]
     assert one.learner.interest is not None
     assert one.learner.interest.graph is not None

@@ -15,8 +15,10 @@ from state.overlay import Overlay
 from streams.evaluation import evaluate_log
 from streams.evaluation.outcome import UNSCORED
 from streams.events import Interaction
+from streams.interest import interest_of
 from streams.learned import restore, snapshot
-from streams.recommender import INTEREST, SCORER, Recommender, Record, interest_of
+from streams.recommender import Recommender, Record
+from streams.scoreboard import INTEREST, SCORER
 from streams.settings import InterestLearning, Settings
 from tests.streams.random_logs import random_log
 from tests.streams.ranks import ranks_of

@@ -12,7 +12,8 @@ from models.catalog import item_key
 from state import MemoryStore
 from state.overlay import Overlay
 from streams.events import Interaction, RecommendationList
-from streams.recommender import SCORER, Recommender, Record
+from streams.recommender import Recommender, Record
+from streams.scoreboard import SCORER
 from streams.settings import Exclude, Settings
 from tests.streams.fakes import CLICKS, PURCHASES, START_MS
 
@@ -47,7 +48,7 @@ class Run:
         self.store = MemoryStore()
         self.overlay = Overlay(self.store)
         self.ranks: list[tuple[int, str, int | None]] = []
-        self.recommender.on_rank = lambda *told: self.ranks.append(told)
+        self.recommender.scoreboard.on_rank = lambda *told: self.ranks.append(told)
 
     def feed(self, records: Sequence[Record], size: int) -> None:
         """Apply the records in chunks of a size, and make each of them durable."""
@@ -75,7 +76,7 @@ def test_chunks_of_one_and_of_all_give_the_same(exclude: Exclude) -> None:
     for size in (1, 37, 2000):
         run = Run(msgspec.structs.replace(SETTINGS, exclude=exclude))
         run.feed(records, size)
-        run.recommender.score_waiting()
+        run.recommender.scoreboard.take_waiting()
         runs.append(run)
     users = [f"u{n}" for n in range(12)]
     for other in runs[1:]:
@@ -95,7 +96,7 @@ def test_an_event_is_scored_with_nothing_of_itself() -> None:
         altered = Record(records[change].topic, 0, records[change].offset, [changed])
         other.feed([*records[:change], altered, *records[change + 1 :]], 300)
         for run in (one, other):
-            run.recommender.score_waiting()
+            run.recommender.scoreboard.take_waiting()
         before = [told for told in one.ranks if told[0] < change]
         assert before == [told for told in other.ranks if told[0] < change]
         assert any(rank is not None for number, _, rank in before if number > 50)
@@ -106,8 +107,8 @@ def test_the_first_event_of_an_item_has_no_rank() -> None:
     """An item that was never heard of cannot have been recommended."""
     run = Run()
     run.feed([click(n, "u", f"i{n}") for n in range(20)], 5)
-    run.recommender.score_waiting()
-    assert len(run.ranks) == 20 * len(run.recommender.prequential)
+    run.recommender.scoreboard.take_waiting()
+    assert len(run.ranks) == 20 * len(run.recommender.scoreboard.prequential)
     assert {rank for _, _, rank in run.ranks} == {None}
 
 
@@ -183,10 +184,10 @@ def test_exclude_says_what_is_not_recommended_again(exclude: Exclude, expected: 
     run.feed([click(0, "u", "seen"), click(0, "u", "bought", 1, PURCHASES)], 2)
     run.feed([click(n, "v", "other") for n in range(1, 9)], 3)
     assert {item.item_id for item in run.lists(["u"])[0].items} == expected
-    run.recommender.score_waiting()
+    run.recommender.scoreboard.take_waiting()
     told = len(run.ranks)
     run.feed([click(9, "u", "bought")], 1)
-    run.recommender.score_waiting()
+    run.recommender.scoreboard.take_waiting()
     assert (len(run.ranks) == told) == (exclude != "nothing")
 
 
@@ -250,9 +251,9 @@ def test_the_sums_are_those_of_the_ranks() -> None:
     """Every scored event counts once in every scorer's sums, hits at ten or better."""
     run = Run()
     run.feed(stream(500, seed=4), 64)
-    run.recommender.score_waiting()
-    for scorer, sums in run.recommender.prequential.items():
+    run.recommender.scoreboard.take_waiting()
+    for scorer, sums in run.recommender.scoreboard.prequential.items():
         ranks = [rank for _, name, rank in run.ranks if name == scorer]
         assert sums.scored == len(ranks)
         assert sums.hits == sum(rank is not None and rank <= 10 for rank in ranks)
-    assert run.recommender.prequential[SCORER].hits > 0
+    assert run.recommender.scoreboard.prequential[SCORER].hits > 0
