@@ -8,3 +8,6 @@ Doubles = NDArray[np.float64]
 Times = NDArray[np.int64]
 Rows = NDArray[np.int32]
 Actions = NDArray[np.uint8]
+
+NONE = -1
+"""Stands for no row, entity, value or text, where one could be."""

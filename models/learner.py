@@ -84,20 +84,12 @@ class Learner:
         if self.steps > 0 or self.next_slot > 0:
             self.restore(remap_learner(theirs, self.snapshot(), columns, was, self._layout))
 
-    def observe(self, weight: float, ticket: Ticket, user: int = 0) -> None:
-        """Take the event whose query and target were written into `waiting` at `next_slot`.
-
-        `weight` is how much it counts in learning, `user` a hash for `forget`. The sixteenth is followed by a
-        step. An event whose target is not among the kept teaches nothing, but counts towards the sixteen.
-        """
-        slot = self.next_slot
-        self.waiting.weights[slot] = weight
-        self.waiting.tickets[slot] = ticket
-        self.waiting.users[slot] = user
-        self.advance(1)
-
     def advance(self, slots: int) -> None:
-        """Take the events that were written, whole, into so many slots; after the sixteenth, take a step."""
+        """Take the events that were written, whole, into so many slots from `next_slot` on.
+
+        The sixteenth is followed by a step. An event whose target is not among the kept teaches nothing, but
+        counts towards the sixteen.
+        """
         self.next_slot += slots
         if self.next_slot == EVENTS_PER_STEP:
             try:
@@ -114,7 +106,7 @@ class Learner:
         self._rank_slots(tested, 0, count)
 
     def take(self, tested: Waiting, slot: int) -> None:
-        """Observe an event that `test` has ranked."""
+        """Take an event that `test` has ranked."""
         at = self.next_slot
         theirs = tested.slots._asdict()
         for name, column in self.waiting.slots._asdict().items():
@@ -292,5 +284,5 @@ def compile_kernels() -> None:
     learner.waiting.sizes[:] = KEPT
     learner.waiting.targets[:] = 0
     while learner.steps * EVENTS_PER_STEP <= _FIRST_REPLAY:
-        learner.observe(1.0, ticket=0)
+        learner.advance(1)
     learner.scores(learner.waiting.features[0], learner.waiting.contexts[0])

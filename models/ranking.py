@@ -115,7 +115,26 @@ class Ranker:
         up with other candidates.
         """
         asked = self._asked
-        self._ask(history, now_ms, asked, 0, -1, 0.0)
+        self._counts.reserve()
+        self._reserve(len(self._counts.tables.facts), len(history.excluded))
+        nothing, no_weight, slot = -1, 0.0, 0
+        ask(
+            self._counts.tables,
+            self._content.tables,
+            self._scratch,
+            self._banned,
+            self._catalog.items(len(history.excluded) > 0),
+            history,
+            now_ms,
+            self._limits(),
+            nothing,
+            no_weight,
+            self.weights,
+            self.weights,
+            self.squares,
+            asked.slots,
+            slot,
+        )
         size = int(asked.sizes[0])
         rows = asked.rows[0, :size].copy()
         return Query(
@@ -170,29 +189,6 @@ class Ranker:
         self._asked = Waiting(1, len(features))
         self.weights = np.array([feature.initial_weight for feature in features], np.float64)
         self.squares = np.full(len(features), FIRST_SQUARES)
-
-    def _ask(
-        self, history: History, now_ms: int, waiting: Waiting, slot: int, target: int, weight: float
-    ) -> None:
-        self._counts.reserve()
-        self._reserve(len(self._counts.tables.facts), len(history.excluded))
-        ask(
-            self._counts.tables,
-            self._content.tables,
-            self._scratch,
-            self._banned,
-            self._catalog.items(len(history.excluded) > 0),
-            history,
-            now_ms,
-            self._limits(),
-            target,
-            weight,
-            self.weights,
-            self.weights,
-            self.squares,
-            waiting.slots,
-            slot,
-        )
 
     def _limits(self) -> Limits:
         effort = self.effort

@@ -15,9 +15,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from models.arrays import Floats, Rows
+from models.arrays import NONE, Floats, Rows
 from models.text import (
-    NONE,
     EncoderError,
     Found,
     NeighbourSearch,

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import Rows
+from models.arrays import NONE, Rows
 
-NONE = -1
 MOST = 48
 """Attributes that are taken in; a catalogue with more is served by those that came first."""
 _FIRST_ROWS = 1024

@@ -6,13 +6,13 @@ if it never occurred, that of the value's firsts, divided among the cold items.
 
 import numpy as np
 
-from models.arrays import Floats
+from models.arrays import NONE, Floats
 from models.candidates import STATE_SIZE, Scratch, place_of
 from models.catalog import Items
 from models.columns import CO_OCCURRENCE, KINDS, NEAR, OF_A_KIND, RECENT, F
 from models.compiled import compiled, inlined
 from models.content.gathering import LOOK_BACK
-from models.content.layout import NONE, TEXT_SUMS, WARM, ContentTables, scratch_of, tables_of
+from models.content.layout import TEXT_SUMS, WARM, ContentTables, scratch_of, tables_of
 from models.content.shelving import firsts
 from models.content.values import LEAST, SCALE
 from models.counts.layout import LAST, POPULARITY, Tables, scale

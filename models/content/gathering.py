@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from models.arrays import Floats, Rows
+from models.arrays import NONE, Floats, Rows
 from models.candidates import STATE_SIZE, Scratch, admit
 from models.catalog import Items
 from models.compiled import compiled, inlined
-from models.content.layout import NONE, SHELF, ContentTables, scratch_of
+from models.content.layout import SHELF, ContentTables, scratch_of
 from models.content.shelving import firsts
 from models.content.values import SCALE
 from models.exclusion import Banned

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.arrays import NONE
 from models.columns import KINDS
-from models.content.layout import NONE, ContentTables, Shelves, empty_content
+from models.content.layout import ContentTables, Shelves, empty_content
 from models.counts.layout import POOL_USED
 
 _BY_ROW = ("values", "following", "preceding")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import Doubles, Floats, Rows, Times
+from models.arrays import NONE, Doubles, Floats, Rows, Times
 from models.candidates import Limits, Scratch, empty_scratch
 from models.columns import FEATURES, KINDS, NEAR
 from models.compiled import inlined
@@ -28,7 +28,6 @@ TEXT_SUMS = 3  # likeness to the history; what goes with it; popularity
 
 # What an item is, in `states`.
 UNLISTED, COLD, WARM = range(3)
-NONE = -1
 
 
 class Shelves(NamedTuple):

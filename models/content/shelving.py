@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from models.arrays import Rows
+from models.arrays import NONE, Rows
 from models.compiled import compiled, inlined
-from models.content.layout import COLD, NONE, SHELF, UNLISTED, WARM, Shelves
+from models.content.layout import COLD, SHELF, UNLISTED, WARM, Shelves
 from models.counts.layout import EVENTS, LAST, Tables
 from models.counts.popularity import popularity
 

@@ -5,10 +5,11 @@ They have a first stage of their own, which learns at every event which value ca
 
 import numpy as np
 
+from models.arrays import NONE
 from models.candidates import STATE_SIZE, Scratch, begin, gather_leaders, gather_neighbours, place_of
 from models.catalog import Items
 from models.compiled import compiled, inlined
-from models.content.layout import HISTORY, NONE, VALUE_LIMITS, ContentTables, scratch_of, tables_of
+from models.content.layout import HISTORY, VALUE_LIMITS, ContentTables, scratch_of, tables_of
 from models.content.shelving import count_on_shelves
 from models.counts.counting import count_event
 from models.counts.layout import Tables

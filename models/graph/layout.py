@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from models.arrays import Rows, Times
+from models.arrays import NONE, Rows, Times
 
 LINKS = 24
 """Entities that an item is linked to, at most."""
@@ -16,7 +16,6 @@ MEMBERS = 16
 """Items that are known of an entity: those that were acted on last, before that those listed first."""
 RELATIONS = 24
 """Relations that are told apart; all further ones count as the last."""
-NONE = -1
 
 GraphKind = Literal["sage", "gcn", "gat"]
 

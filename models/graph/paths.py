@@ -7,9 +7,9 @@ person understands.
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import Floats, Rows, Times
+from models.arrays import NONE, Floats, Rows, Times
 from models.compiled import compiled
-from models.graph.layout import LINKS, NONE, RELATIONS, Graph
+from models.graph.layout import LINKS, RELATIONS, Graph
 
 LOOK_BACK = 10
 """Events of a history, newest first, whose links are looked at."""

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import Rows
+from models.arrays import NONE, Rows
 from models.compiled import compiled
-from models.graph.layout import LINKS, MEMBERS, NONE, RELATIONS, Graph, empty_graph, with_room
+from models.graph.layout import LINKS, MEMBERS, RELATIONS, Graph, empty_graph, with_room
 
 _FIRST = 1024
 _OF_A_RELATION = 4  # entities of one relation that an item is linked to

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.arrays import Floats, Rows
+from models.arrays import NONE, Floats, Rows
 from models.compiled import compiled
 from models.content.layout import ContentTables
 from models.counts.layout import OFFSET, SIZE, TOGETHER, Tables
-from models.graph.layout import GOES, IN, LINKS, MEMBERS, NONE, OF, READS, Graph
+from models.graph.layout import GOES, IN, LINKS, MEMBERS, OF, READS, Graph
 from models.graph.network import HeteroData
 
 ENTITIES, SHARING, TOGETHER_WITH, ALIKE = 8, 6, 6, 6

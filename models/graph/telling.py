@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.actions import CART, CLICK, FAVORITE, PURCHASE
-from models.arrays import Floats
+from models.arrays import NONE, Floats
 from models.catalog import Catalog, RowArray
 from models.columns import CONTENT_FEATURES, FEATURES, OF_A_KIND
-from models.graph.layout import NONE, RELATIONS
+from models.graph.layout import RELATIONS
 from models.graph.paths import LOOK_BACK, find_paths
 from models.graph.relations import Relations
 from models.history import History

@@ -4,7 +4,7 @@ from models.text.canonical import HASH_BYTES, text_hash, text_of
 from models.text.encoders import AUTO, NGRAMS, TextEncoder, load_encoder
 from models.text.errors import EncoderError
 from models.text.groups import TextNeighbours
-from models.text.neighbours import NEAREST, NONE, Found, NeighbourSearch
+from models.text.neighbours import NEAREST, Found, NeighbourSearch
 from models.text.store import VectorStore
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "HASH_BYTES",
     "NEAREST",
     "NGRAMS",
-    "NONE",
     "EncoderError",
     "Found",
     "NeighbourSearch",

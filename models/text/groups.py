@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import Floats, Rows
+from models.arrays import NONE, Floats, Rows
 from models.text.canonical import HASH_BYTES
-from models.text.neighbours import NEAREST, NONE, Found
+from models.text.neighbours import NEAREST, Found
 
 _FIRST_CAPACITY = 1024
 

@@ -6,11 +6,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.arrays import Floats, Rows
+from models.arrays import NONE, Floats, Rows
 from models.compiled import compiled
 
 NEAREST = 20
-NONE = -1
 TILE = 2048  # rows of older vectors that are multiplied at once
 BATCH = 256  # rows of newcomers that are multiplied at once
 MOST = 262_144

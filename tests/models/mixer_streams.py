@@ -27,14 +27,21 @@ def fill(waiting: Waiting, slot: int, random: np.random.Generator, telling: int 
     waiting.first_ranks[slot] = 0 if random.random() < 0.5 else target + 1
 
 
+def observe(learner: Learner, weight: float, ticket: int, user: int = 0) -> None:
+    """Have a learner take the event that was written, but for these columns, into its next slot."""
+    waiting, slot = learner.waiting, learner.next_slot
+    waiting.weights[slot], waiting.tickets[slot], waiting.users[slot] = weight, ticket, user
+    learner.advance(1)
+
+
 def feed(
     learner: Learner, events: int, random: np.random.Generator, user: int = 0, telling: int = TELLING
 ) -> list[tuple[int, int | None]]:
-    """Let a learner observe events; return (ticket, rank) of those that its steps ranked."""
+    """Let a learner take events; return (ticket, rank) of those that its steps ranked."""
     ranked = []
     for ticket in range(events):
         fill(learner.waiting, learner.next_slot, random, telling)
-        learner.observe(weight=1.0, ticket=ticket, user=user)
+        observe(learner, 1.0, ticket, user)
         ranked += learner.scored()
     return ranked
 

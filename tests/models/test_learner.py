@@ -8,7 +8,7 @@ from models.effort import FULL, HALF, LOW
 from models.learner import EVENTS_PER_STEP, Learner
 from models.mixer.network import TorchBackend
 from models.waiting import Waiting
-from tests.models.mixer_streams import feed, fill, mean_reciprocal_rank
+from tests.models.mixer_streams import feed, fill, mean_reciprocal_rank, observe
 
 SEED = 11
 
@@ -62,7 +62,7 @@ def test_each_sixteen_are_ranked_by_the_weights_of_before_them() -> None:
         expected.append(
             int((scores >= scores[target]).sum()) if target >= 0 else max(size + 1, first) if first else None
         )
-        learner.observe(1.0, ticket=slot)
+        observe(learner, 1.0, ticket=slot)
     assert learner.scored() == list(enumerate(expected))
 
 
@@ -115,7 +115,7 @@ def test_an_item_that_only_the_first_stage_ranked_stands_behind_all_that_were_ke
     learner.waiting.sizes[:3] = 20
     learner.waiting.first_ranks[:3] = (5, 90, 0)
     for ticket in range(3):
-        learner.observe(1.0, ticket)
+        observe(learner, 1.0, ticket)
     assert learner.flush_scores() == [(0, 21), (1, 90), (2, None)]
 
 
@@ -153,7 +153,7 @@ def test_a_step_counts_events_without_a_target_and_learns_from_the_others() -> N
     learner = Learner()
     before = learner.weights()
     for ticket in range(EVENTS_PER_STEP):
-        learner.observe(1.0, ticket)
+        observe(learner, 1.0, ticket)
     assert (learner.steps, learner.next_slot) == (1, 0)
     assert np.array_equal(learner.weights(), before)
 
@@ -164,7 +164,7 @@ def test_an_event_of_no_weight_teaches_nothing() -> None:
     before = learner.weights()
     for ticket in range(EVENTS_PER_STEP):
         fill(learner.waiting, ticket, random)
-        learner.observe(0.0, ticket)
+        observe(learner, 0.0, ticket)
     assert len(learner.scored()) == EVENTS_PER_STEP
     assert np.array_equal(learner.weights(), before)
 
@@ -177,7 +177,7 @@ def test_what_weighs_more_teaches_more() -> None:
         for ticket in range(1_200):
             is_cheap = ticket % 2 == 0
             fill(learner.waiting, learner.next_slot, random, telling=5 if is_cheap else 6)
-            learner.observe(0.1 if is_cheap is heavy else 1.9, ticket)
+            observe(learner, 0.1 if is_cheap is heavy else 1.9, ticket)
         ranks[heavy] = mean_reciprocal_rank(
             [pair for pair in learner.scored() if pair[0] % 2 and pair[0] > 600]
         )
@@ -217,7 +217,7 @@ def test_no_feature_or_context_poisons_the_weights(poison: float) -> None:
         fill(learner.waiting, ticket, random)
         learner.waiting.features[ticket, ::3, ::2] = poison
         learner.waiting.contexts[ticket, ::2] = poison
-        learner.observe(1.0, ticket)
+        observe(learner, 1.0, ticket)
     learner.scored()
     ranked = feed(learner, 800, random)
     assert np.isfinite(learner.weights()).all()
@@ -231,7 +231,7 @@ def test_a_weight_that_is_not_finite_skips_its_step_and_is_counted() -> None:
     before = learner.weights()
     for ticket in range(EVENTS_PER_STEP):
         fill(learner.waiting, ticket, random)
-        learner.observe(float("inf"), ticket)
+        observe(learner, float("inf"), ticket)
     assert learner.skipped == 1
     assert np.array_equal(learner.weights(), before)
     feed(learner, 800, random)

@@ -9,6 +9,8 @@ from models.catalog import Catalog, item_key
 from models.columns import CONTEXT, FEATURES, KEPT, ROOTS, F, Q
 from models.counts import Counts
 from models.effort import EFFORTS, FULL, LOW
+from models.history import History
+from models.lessons import Lesson, Past, in_columns
 from models.ranking import FeatureArray, Ranker
 from models.waiting import Waiting
 from tests.models.histories import NOW_MS, baseline_ranks, history
@@ -28,6 +30,21 @@ def shop(items: int = 300, events: int = 3000, seed: int = 0) -> tuple[Catalog, 
         row = int(random.random() ** 2 * (items - 1))
         counts.count(history([row]), row + 1, NOW_MS)
     return catalog, counts, Ranker(catalog, counts)
+
+
+def teach(
+    ranker: Ranker,
+    catalog: Catalog,
+    asked: History,
+    row: int,
+    waiting: Waiting | None = None,
+    weight: float = 1.0,
+) -> None:
+    """Test and count an event by a ranker, with what is to be seen of it in the first slot of `waiting`."""
+    keys = catalog.keys[asked.rows]
+    past = Past(keys, asked.actions, asked.times_ms, *(np.zeros(0),) * 3, asked.excluded)
+    lesson = Lesson(row, 0, NOW_MS, past, past, len(catalog), True, False, weight, 0)
+    ranker.teach(in_columns([lesson], catalog, 0), 0, 1, 1, waiting or Waiting(1), 0)
 
 
 def linear(features: FeatureArray, context: FeatureArray) -> FeatureArray:
@@ -150,13 +167,13 @@ def test_exact_ties_are_ordered_by_keys() -> None:
 
 def test_the_rank_of_a_target_counts_all_others_that_score_as_much() -> None:
     """A slot has the target's place among the kept, and its rank among all candidates by the first stage."""
-    _, _, ranker = shop()
+    catalog, _, ranker = shop()
     waiting, asked = Waiting(1), history([30, 40])
     start = ranker.snapshot()
     for target in (31, 41, 7, 299):
         query = ranker.query(asked, NOW_MS, length=2000)
         ranked = [*query.rows.tolist(), *query.others.tolist()]
-        ranker._ask(asked, NOW_MS, waiting, 0, target, 1.0)
+        teach(ranker, catalog, asked, target, waiting)
         ranker.restore(start)  # what is learned by one target does not move the next
         place = int(waiting.targets[0])
         assert (place >= 0) == (target in query.rows)
@@ -173,12 +190,11 @@ def test_the_first_stage_learns_what_is_taken() -> None:
     """When people always take what follows, its columns gain weight; without a target nothing is learned."""
     catalog, _, ranker = shop()
     start = ranker.weights.copy()
-    waiting = Waiting(1)
     unknown = catalog.admit("never seen")
-    ranker._ask(history([3]), NOW_MS, waiting, 0, unknown, 1.0)
+    teach(ranker, catalog, history([3]), unknown)
     np.testing.assert_array_equal(ranker.weights, start)
     for row in RANDOM.integers(0, 250, 200).tolist():
-        ranker._ask(history([row]), NOW_MS, waiting, 0, row + 1, 1.0)
+        teach(ranker, catalog, history([row]), row + 1)
     following = [NAMES.index(name) for name in ("followed", "transition", "co-occurrence")]
     assert (ranker.weights[following] > start[following]).all()
     assert ranker.weights[NAMES.index("popularity 300")] < start[NAMES.index("popularity 300")]
@@ -195,10 +211,9 @@ def test_only_differences_in_weight_count() -> None:
 
 def test_a_snapshot_carries_the_first_stage() -> None:
     """Weights, squared gradients and the mean weight come back exactly; other sizes are refused."""
-    _, _, ranker = shop()
-    waiting = Waiting(1)
+    catalog, _, ranker = shop()
     for row in range(50):
-        ranker._ask(history([row]), NOW_MS, waiting, 0, row + 1, ranker.weigh(1.0 + row % 2))
+        teach(ranker, catalog, history([row]), row + 1, weight=ranker.weigh(1.0 + row % 2))
     arrays = ranker.snapshot()
     _, _, other = shop()
     other.restore(arrays)

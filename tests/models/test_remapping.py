@@ -9,6 +9,7 @@ from models.counts import Counts
 from models.graph import Relations
 from models.learner import EVENTS_PER_STEP, Learner
 from models.ranking import Ranker
+from tests.models.mixer_streams import observe
 
 WIDER = features_of(has_content=True)
 
@@ -21,7 +22,7 @@ def taught(steps: int) -> Learner:
         learner.waiting.features[slot] = random.random((KEPT, F), np.float32)
         learner.waiting.contexts[slot] = random.random(Q, np.float32)
         learner.waiting.sizes[slot], learner.waiting.targets[slot] = KEPT, number % KEPT
-        learner.observe(1.0, ticket=number)
+        observe(learner, 1.0, ticket=number)
     return learner
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.text import NONE, Found, VectorStore
+from models.arrays import NONE
+from models.text import Found, VectorStore
 from streams import encoding
 from streams.encoding import TextEncoding
 from streams.metrics import Metrics

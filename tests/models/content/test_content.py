@@ -4,9 +4,10 @@ import random
 
 import numpy as np
 
+from models.arrays import NONE
 from models.catalog import Catalog
 from models.content import Content, Description
-from models.content.layout import COLD, NONE, WARM
+from models.content.layout import COLD, WARM
 from models.content.shelving import firsts
 from models.counts import Counts
 from tests.models.histories import NOW_MS, history

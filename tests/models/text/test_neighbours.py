@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from models.text import NEAREST, NONE, NeighbourSearch, TextNeighbours, text_hash
+from models.arrays import NONE
+from models.text import NEAREST, NeighbourSearch, TextNeighbours, text_hash
 
 DIMENSIONS = 24
 
