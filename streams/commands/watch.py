@@ -113,7 +113,7 @@ def _drawn(arrived: Arrival, now_ms: int) -> Text:
     for place, item in enumerate(found.items if found else (), 1):
         text.append(f"{place:>4} {_mark(arrived, place, item.item_id):<4} ", style="green")
         text.append(_visible(item.title or item.item_id))
-        text.append(f"  {_visible(', '.join(item.reasons))}\n", style="dim")
+        text.append(f"  {_visible('; '.join(item.reasons))}\n", style="dim")
     if arrived.gone:
         text.append(f"     gone: {_visible(', '.join(arrived.gone.values()))}\n", style="dim")
     return text

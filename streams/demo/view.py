@@ -39,7 +39,7 @@ class View:
         lines.append(f"{last.action} {titles.get(last.item_id, last.item_id)}\n\n", style="yellow")
         for place, item in enumerate(shown.now.items[:PLACES_SHOWN], 1):
             lines.append(f"{place} {_mark(shown, place, item.item_id)} {titles.get(item.item_id, '')}\n")
-            lines.append(f"    {', '.join(item.reasons)}\n", style="dim")
+            lines.append(f"    {'; '.join(item.reasons)}\n", style="dim")
         return lines
 
 
