@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from models.actions import CART, CLICK, FAVORITE, PURCHASE
 from models.arrays import NONE, Floats
 from models.catalog import Catalog, RowArray
-from models.columns import CONTENT_FEATURES, FEATURES, OF_A_KIND
+from models.columns import FEATURES, OF_A_KIND
 from models.graph.layout import RELATIONS
 from models.graph.paths import LOOK_BACK, find_paths
 from models.graph.relations import Relations
@@ -22,8 +22,8 @@ _DID = {
     PURCHASE: "which you bought",
 }
 _FIRST, _EACH = len(FEATURES), len(OF_A_KIND)
+_PREPOSITIONS = (" by", " for", " from", " in", " of", " with")
 _PARTS = {"categories": "category"}  # all of them together, as a kind has them: each is a relation
-WITH_CONTENT = len(FEATURES) + len(CONTENT_FEATURES)
 Kinds = Sequence[tuple[str, ...]]
 
 
@@ -90,11 +90,13 @@ class Paths:
         theirs = f"{item_id}, {_DID[_deed(self._history, about)]}"
         relation = " and ".join(map(_in_words, names))
         if subject == NONE or len(names) > 1:
-            return Path(f"same {relation} as {theirs}", about)
+            is_verb = relation.endswith(_PREPOSITIONS)
+            same = f"{relation} the same as" if is_verb else f"same {relation} as"
+            return Path(f"{same} {theirs}", about)
         if subject == about:
             return Path(f"{relation} {theirs}", about)
         shared = self._catalog.item_id(subject)
-        return None if shared is None else Path(f"{relation} {shared}, as {theirs}", about)
+        return None if shared is None else Path(f"{relation} {shared}, like {theirs}", about)
 
 
 def _deed(history: History, row: int) -> int:

@@ -159,7 +159,7 @@ def test_an_item_may_itself_be_what_others_are_related_to() -> None:
     to_main = paths_in(shop.reasons(history([2], actions=[PURCHASE]), scores))
     assert set(to_main.values()) == {"accessory of i2, which you bought"}
     among = paths_in(shop.reasons(history([14], actions=[PURCHASE]), scores))
-    assert "accessory of i2, as i14, which you bought" in among.values()
+    assert "accessory of i2, like i14, which you bought" in among.values()
     assert 2 not in among
 
 
@@ -167,4 +167,4 @@ def test_names_of_relations_are_told_as_a_person_writes_them() -> None:
     """Of a name in a knowledge graph the last part is told, with spaces between its words."""
     shop = Shop(lambda row: Description(attributes={"film.film.made_by": f"m{row % MAKERS}"}))
     told = paths_in(shop.reasons(history([14]), by_weight(kind_0=50.0)))
-    assert set(told.values()) == {"same made by as i14, which you clicked"}
+    assert set(told.values()) == {"made by the same as i14, which you clicked"}
