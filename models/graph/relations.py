@@ -14,6 +14,7 @@ from models.graph.layout import LINKS, MEMBERS, RELATIONS, Graph, empty_graph, w
 
 _FIRST = 1024
 _OF_A_RELATION = 4  # entities of one relation that an item is linked to
+_ITEM = "item:"  # before the id of an entity that is an item
 _FACTS = ("relations", "subjects", "degrees", "members", "hands")
 
 
@@ -42,7 +43,7 @@ class Relations:
         """Say what an item is linked to, in place of what was said before; return whether that is new.
 
         `shared` are (attribute, value), `related` are (relation, entity), whose entity may be another item's
-        id: then that one is linked, too, whichever of the two is listed first.
+        id, with or without "item:" before it: then that one is linked, too, whichever is listed first.
         """
         self.graph = with_room(self.graph, row + 1, 0)
         own, room, wanted = _hashed(item_id), dict[str, int](), list[int]()
@@ -117,8 +118,8 @@ class Relations:
             if len(self.names) < RELATIONS:
                 self.names.append(name)
         self.graph.relations[entity] = self._numbers[name]
-        if may_be_item:
-            itself = _hashed(value)
+        for item_id in dict.fromkeys((value, value.removeprefix(_ITEM))) if may_be_item else ():
+            itself = _hashed(item_id)
             self._named.setdefault(itself, []).append(entity)
             if itself in self._rows:
                 self._be(self._rows[itself], entity)

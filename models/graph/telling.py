@@ -23,6 +23,7 @@ _DID = {
 }
 _FIRST, _EACH = len(FEATURES), len(OF_A_KIND)
 _PREPOSITIONS = (" by", " for", " from", " in", " of", " with")
+_BACKWARDS = "~"  # before a relation whose tail the item is
 _PARTS = {"categories": "category"}  # all of them together, as a kind has them: each is a relation
 Kinds = Sequence[tuple[str, ...]]
 
@@ -94,7 +95,7 @@ class Paths:
             same = f"{relation} the same as" if is_verb else f"same {relation} as"
             return Path(f"{same} {theirs}", about)
         if subject == about:
-            return Path(f"{relation} {theirs}", about)
+            return Path(f"{'goes with' if names[0].startswith(_BACKWARDS) else relation} {theirs}", about)
         shared = self._catalog.item_id(subject)
         return None if shared is None else Path(f"{relation} {shared}, like {theirs}", about)
 
@@ -108,4 +109,5 @@ def _deed(history: History, row: int) -> int:
 
 def _in_words(relation: str) -> str:
     """Return a relation's name as a person would write it: "film.film.directed_by" is "directed by"."""
-    return relation.rpartition(".")[2].replace("_", " ").replace("-", " ").strip() or relation
+    name = relation.removeprefix(_BACKWARDS).rpartition(".")[2]
+    return name.replace("_", " ").replace("-", " ").strip() or relation

@@ -163,6 +163,16 @@ def test_an_item_may_itself_be_what_others_are_related_to() -> None:
     assert 2 not in among
 
 
+def test_a_relation_that_was_read_backwards_is_not_told_as_if_it_were_not() -> None:
+    """What an item of the user is an accessory of goes with it; it is no accessory itself."""
+
+    def main_of(row: int) -> Description:
+        return Description(relations=[("~accessory_of", f"item:i{row % MAKERS}")] if row >= MAKERS else ())
+
+    told = paths_in(Shop(main_of).reasons(history([2], actions=[PURCHASE]), by_weight(kind_0=50.0)))
+    assert set(told.values()) == {"goes with i2, which you bought"}
+
+
 def test_names_of_relations_are_told_as_a_person_writes_them() -> None:
     """Of a name in a knowledge graph the last part is told, with spaces between its words."""
     shop = Shop(lambda row: Description(attributes={"film.film.made_by": f"m{row % MAKERS}"}))

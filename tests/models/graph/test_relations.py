@@ -38,10 +38,12 @@ def test_a_path_joins_what_shares_a_value_and_counts_less_the_longer_ago() -> No
 
 def test_an_entity_that_is_an_item_joins_it_whichever_was_listed_first() -> None:
     """An accessory and its item are joined both ways, also if the item is listed after the accessory."""
-    later = Relations()
+    later, marked = Relations(), Relations()
     later.write(3, "i3", [], [("accessory of", "i0")])
     later.write(0, "i0", [])
-    for relations in (_shop(), later):
+    marked.write(0, "i0", [])
+    marked.write(3, "i3", [], [("accessory of", "item:i0")])
+    for relations in (_shop(), later, marked):
         for past, candidate in ((0, 3), (3, 0)):
             assert _paths(relations, _rows(past), _rows(candidate))["accessory of"][0] > 0
             position, entity = find_path(
