@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 
 from aiokafka.structs import ConsumerRecord
 
+from streams.chunk import Chunk
 from streams.merging import SourceMerger
 from streams.partition import LostLogError
 
@@ -33,19 +34,6 @@ class Room(NamedTuple):
             min(HOLD_RECORDS, max(ALL_RECORDS // number, LEAST_RECORDS)),
             min(HOLD_BYTES, max(ALL_BYTES // number, LEAST_BYTES)),
         )
-
-
-class Chunk(Protocol):
-    """What the transport hands over (streams.transport.Chunk)."""
-
-    topic: str
-    epoch: int
-    start: int | None
-    records: Sequence[ConsumerRecord]
-
-    @property
-    def next_offset(self) -> int:
-        """The offset after the last record."""
 
 
 class Source(Protocol):

@@ -1,23 +1,23 @@
-"""One partition number at work: merges its sources, steps through them, commits; one asyncio task."""
+"""One partition number at work: opens it, takes what came, commits, recovers; one asyncio task."""
 
 import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
-from typing import TypeVar
 
 from aiokafka.errors import IllegalOperation, ProducerFenced
 from aiokafka.structs import ConsumerRecord
 
 from state import CorruptState, StateError
+from streams.applying import Applying, PutBackError
 from streams.backlog import Backlog
+from streams.chunk import Chunk
 from streams.hand import Hand
-from streams.inlet import Chunk, Inlet, Room, Source
+from streams.inlet import Inlet, Room, Source
 from streams.pacing import Pacing
 from streams.partition import LostLogError, Outgoing, Partition
 from streams.republishing import Republishing
-from streams.threads import in_thread
 from streams.transaction import Tools, Transaction
 from streams.turns import Turns
 
@@ -26,12 +26,7 @@ MEMBER_SECONDS = 0.1  # between two looks whether the group still has us
 STUCK_SECONDS = 30.0
 PARKED = 0  # no epoch has this number
 
-T = TypeVar("T")
 log = logging.getLogger(__name__)
-
-
-class PutBackError(Exception):
-    """Something failed on the records of a transaction; they were put back, to be done again one by one."""
 
 
 class Lane:
@@ -55,10 +50,8 @@ class Lane:
         self.number = partition.number
         self.partition = partition
         self.trouble: str | None = "not assigned"
-        self.transaction: Transaction | None = None
         self._source = source
         self._tools = tools
-        self._thread = model_thread
         self._catch_up = catch_up
         self._topics = tools.settings.inputs
         self._inlet = Inlet(self.number, self._topics, source, tools.settings.topics.erasures, room)
@@ -78,6 +71,7 @@ class Lane:
         self.republishing = republishing
         if republishing is not None:
             republishing.on_waiting = self._wake.set
+        self._applying = Applying(partition, tools, model_thread, self._hand, self.pacing, republishing)
         self._task: asyncio.Task[None] | None = None
 
     # What the worker calls.
@@ -138,6 +132,11 @@ class Lane:
         }
 
     @property
+    def transaction(self) -> Transaction | None:
+        """What is applied and not durable yet."""
+        return self._applying.transaction
+
+    @property
     def readiness(self) -> str | None:
         """None if the partition is restored and committing, else what is wrong."""
         if self.trouble is not None:
@@ -184,8 +183,8 @@ class Lane:
             await self._open()
             return 0
         if self.pacing.due_in() == 0:
-            if self._again_in(is_calm=False) == 0:
-                await self._list_again()
+            if self._applying.again_in(is_calm=False) == 0:
+                await self._applying.list_again()
             await self._commit()
             return 0
         if records := self.pacing.take():
@@ -196,10 +195,10 @@ class Lane:
 
     async def _use_pause(self) -> float | None:
         """Make published lists again where there are any to make: there was nothing to take."""
-        again_in = self._again_in(self.pacing.is_calm)
+        again_in = self._applying.again_in(self.pacing.is_calm)
         if again_in == 0:
-            await self._list_again()
-            if self._hand.is_empty and self._again_in(self.pacing.is_calm) != 0:
+            await self._applying.list_again()
+            if self._hand.is_empty and self._applying.again_in(self.pacing.is_calm) != 0:
                 await self._commit()
             return 0
         return min((wait for wait in (self.pacing.pause(), again_in) if wait is not None), default=None)
@@ -235,73 +234,13 @@ class Lane:
     async def _apply(self, records: list[ConsumerRecord]) -> None:
         if self._inlet.go_back_to(self.partition.next_offsets, records):
             return
-        transaction = self._begin_transaction()
-        self.pacing.took()
-        self._hand.take(records)
-        done = await self._on_records(transaction.apply, records)
-        self._hand.leave(len(records) - done)
-
-    def _begin_transaction(self) -> Transaction:
-        """Return the transaction that is being filled."""
-        if self.transaction is None:
-            self.transaction = Transaction(
-                self.number,
-                self.partition.next_offsets,
-                self.partition.overlay,
-                self._tools,
-                self._hand.defects,
-            )
-        return self.transaction
-
-    def _again_in(self, is_calm: bool) -> float | None:
-        """Return in how many seconds to make published lists again, None if there are none."""
-        if self.republishing is None:
-            return None
-        made = 0 if self.transaction is None else len(self.transaction.again)
-        return self.republishing.due_in(is_calm, made)
-
-    async def _list_again(self) -> None:
-        """Let the transaction carry some published lists anew: what is in them was removed."""
-        if self.republishing is not None:
-            transaction = self._begin_transaction()
-            overlay = self.partition.overlay
-            transaction.list_again(await self.republishing.make(overlay, transaction.again.keys()))
+        await self._applying.apply(records)
 
     async def _commit(self) -> None:
-        transaction, epoch = self.transaction, self._epoch
-        if transaction is None:
-            return
-        self.pacing.rest()
-        if not transaction.is_empty:
-            outgoing = await self._on_records(transaction.close)
-            await self.partition.commit(outgoing, self._tools.timed, transaction.report)
-            item_ids = list(transaction.item_ids.items())
-            await in_thread(self._tools.recommender.learn_item_ids, item_ids, executor=self._thread)
-            if self.republishing is not None:
-                await self.republishing.settle(transaction.lists, transaction.erased)
-        self._hand.settle()
-        self.transaction = None
-        self.pacing.committed()
-        for topic, next_offset in self.partition.next_offsets.items():
-            self._source.done(topic, self.number, next_offset, epoch)
-
-    async def _on_records(self, call: Callable[..., T], *arguments: object) -> T:
-        """Call in the model's thread what works on the records in hand.
-
-        If it fails on them they are done again one by one, so that none of them stops the others.
-        """
-        try:
-            return await in_thread(call, *arguments, executor=self._thread)
-        except StateError:
-            raise
-        except Exception as error:
-            if not self._hand.blame(error):
-                raise
-            log.warning("partition %d: failed on a record", self.number, exc_info=error)
-            self.partition.drop()
-            self.transaction = None
-            self.pacing.rest()
-            raise PutBackError from error
+        epoch = self._epoch
+        if await self._applying.commit():
+            for topic, next_offset in self.partition.next_offsets.items():
+                self._source.done(topic, self.number, next_offset, epoch)
 
     async def _wait(self, seconds: float | None) -> None:
         try:
@@ -321,9 +260,8 @@ class Lane:
 
     def _drop(self) -> None:
         """Forget what was applied and is not durable: it is delivered again."""
-        self.partition.drop()
+        self._applying.undo()
         self._hand.clear()
-        self.transaction = None
         self.pacing.drop()
 
     def _stop_here(self, error: Exception) -> None:
@@ -335,10 +273,8 @@ class Lane:
         """Go back to what is durable; what was applied beyond it stays in hand, to be done again."""
         log.warning("partition %d: starts again from what is durable: %r", self.number, error, exc_info=error)
         self.trouble = f"recovering from {type(error).__name__}: {error}"
-        self.partition.drop()
+        self._applying.undo()
         self._hand.put_back()
-        self.transaction = None
-        self.pacing.rest()
         self._opened_epoch = PARKED
         if isinstance(error, (ProducerFenced, IllegalOperation)):
             self._fenced_at = time.monotonic()

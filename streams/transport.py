@@ -19,8 +19,7 @@ tests/streams/test_transport_contract.py pins each of them.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Any
 
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
@@ -30,8 +29,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from streams import fetching, mended_client
+from streams.chunk import Chunk, cut
 
-CHUNK_RECORDS = 2_000
 FETCH_WAIT_MS = 20  # the stock transport waits 1,500: produced-to-agent then takes seconds, not 3 ms
 FETCH_TIMEOUT_SECONDS = 0.5
 PAUSE_SECONDS = 0.02  # between two looks when every partition is held or paused
@@ -40,22 +39,6 @@ DRAIN_TIMEOUT_SECONDS = 5.0  # well inside the rebalance timeout
 
 FRAMEWORK = logging.getLogger("faust.freshet")  # the life cycle that Faust logs of our classes
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Records of one partition of one topic, ascending offsets, never empty."""
-
-    topic: str
-    partition: int
-    epoch: int
-    start: int | None  # the offset that the fetch asked for; None: the log's beginning
-    records: list[ConsumerRecord]
-
-    @property
-    def next_offset(self) -> int:
-        """The offset after the last record."""
-        return int(self.records[-1].offset) + 1
 
 
 class _ChunkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -248,7 +231,8 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
             fetched = await self._fetch(active)
             if (epoch, generation) != (self.epoch, self.app.consumer_generation_id) or not self.flow_active:
                 return  # a seek follows before the flow resumes
-            chunks = list(self._chunks(fetched, epoch))
+            chunks = cut({ensure_TP(tp): records for tp, records in fetched.items()}, epoch, self._fetch_from)
+            self._fetch_from.update((TP(chunk.topic, chunk.partition), chunk.next_offset) for chunk in chunks)
         for chunk in chunks:
             await self.wait_first(self.callback(self._message(chunk, generation)), self.suspend_flow.wait())
             if not self.live(epoch) or not self.flow_active:
@@ -297,18 +281,6 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
             await asyncio.sleep(RETRY_SECONDS)
             return False
         return True
-
-    def _chunks(self, fetched: Mapping[Any, list[ConsumerRecord]], epoch: int) -> Iterator[Chunk]:
-        """Cut what was fetched into chunks, taking turns over the partitions."""
-        queues = [(ensure_TP(tp), records) for tp, records in fetched.items() if records]
-        longest = max((len(records) for _, records in queues), default=0)
-        for start in range(0, longest, CHUNK_RECORDS):
-            for tp, records in queues:
-                if start < len(records):
-                    cut = records[start : start + CHUNK_RECORDS]
-                    chunk = Chunk(tp.topic, tp.partition, epoch, self._fetch_from.get(tp), cut)
-                    self._fetch_from[tp] = chunk.next_offset
-                    yield chunk
 
     def _message(self, chunk: Chunk, generation: int) -> ConsumerMessage:
         last = chunk.records[-1]

@@ -13,6 +13,7 @@ from faust.tables import TableManager
 
 from streams import transport
 from streams.checkpointing import load_newest
+from streams.chunk import CHUNK_RECORDS
 from streams.garbage import collect_seldom
 from streams.identity import announce, claim, forget_address
 from streams.replication import verify_positions
@@ -139,7 +140,7 @@ def _app(settings: Settings, runtime: Runtime) -> _App:
         table_standby_replicas=1,  # the assignor that keeps the topics of a partition number together
         stream_buffer_maxsize=BUFFERED_CHUNKS,
         # What was fetched stays as it came, compressed perhaps, until there is room for its records.
-        broker_max_poll_records=min(transport.CHUNK_RECORDS, runtime.room.records),
+        broker_max_poll_records=min(CHUNK_RECORDS, runtime.room.records),
         consumer_max_fetch_size=_fetch_bytes(runtime.layout.partitions * len(settings.inputs)),
         broker_session_timeout=SESSION_TIMEOUT_SECONDS,
         broker_heartbeat_interval=HEARTBEAT_SECONDS,

@@ -11,13 +11,13 @@ from state import MemoryStore, read_next
 from state.keys import NEXT_KEY
 from state.overlay import Overlay
 from state.store import encode_next
+from streams.chunk import Chunk
 from streams.events import InteractionDecoder
 from streams.metrics import Metrics
 from streams.partition import Outgoing
 from streams.recommender import Recommender
 from streams.settings import Settings
 from streams.transaction import Tools
-from streams.transport import Chunk
 
 START_MS = 1_700_000_000_000
 CLICKS, PURCHASES, ERASURES = "clicks", "purchases", "erasures"

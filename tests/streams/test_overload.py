@@ -8,13 +8,13 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 
 from state import StoreError
 from streams import hand, pacing
+from streams.chunk import CHUNK_RECORDS
 from streams.events import decode_list
 from streams.fetching import HANDED_OUT_BYTES, BoundedResult
 from streams.inlet import ALL_BYTES, ALL_RECORDS, LEAST_BYTES, LEAST_RECORDS, Inlet, Room
 from streams.pacing import BACKLOG_RECORDS, BACKLOG_SECONDS, COMMIT_SECONDS, SLICE_RECORDS
 from streams.settings import Settings
 from streams.transaction import STEP_EVENTS
-from streams.transport import CHUNK_RECORDS
 from streams.worker import ALL_FETCH_BYTES, BUFFERED_CHUNKS, LEAST_FETCH_BYTES, _app, _fetch_bytes
 from tests.streams.fakes import CLICKS, START_MS, FakeSource, chunk, raw, record
 from tests.streams.lane_bench import Bench

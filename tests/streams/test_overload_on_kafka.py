@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from streams.chunk import CHUNK_RECORDS
 from streams.identity import read_address
 from streams.inlet import HOLD_RECORDS
 from streams.pacing import SLICE_RECORDS
 from streams.settings import Settings
-from streams.transport import CHUNK_RECORDS
 from streams.worker import BUFFERED_CHUNKS
 from tests.streams.forking import Forked
 from tests.streams.running import Shop, WorkerProcess

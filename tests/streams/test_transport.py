@@ -11,7 +11,8 @@ from aiokafka.structs import ConsumerRecord, TopicPartition
 from faust.types import TP
 
 from streams import transport
-from streams.transport import CHUNK_RECORDS, ChunkConsumer
+from streams.chunk import CHUNK_RECORDS
+from streams.transport import ChunkConsumer
 from tests.streams.fakes import CLICKS, PURCHASES, record
 
 C0, P0 = TP(CLICKS, 0), TP(PURCHASES, 0)
