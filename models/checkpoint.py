@@ -52,6 +52,8 @@ def decode_checkpoint(data: bytes) -> tuple[Arrays, Facts]:
     version = int.from_bytes(data[len(MAGIC) : len(MAGIC) + 4], "little")
     if version > VERSION:
         raise NewerCheckpointError(f"version {version}; this Freshet reads version {VERSION}: upgrade it")
+    if version < 1:
+        raise CorruptCheckpointError(f"there is no version {version}")
     body = data[_HEADER_BYTES:]
     if _digest(body) != data[_HEADER_BYTES - _DIGEST_BYTES : _HEADER_BYTES]:
         raise CorruptCheckpointError(f"the checksum does not match: its {len(data)} bytes are damaged")

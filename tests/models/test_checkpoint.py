@@ -42,14 +42,14 @@ def test_decode_is_the_inverse_of_encode() -> None:
         assert np.array_equal(arrays[name], array)
 
 
-@given(st.data())
-def test_a_flipped_bit_is_noticed(data: st.DataObject) -> None:
-    """No single flipped bit gives a checkpoint."""
-    encoded = bytearray(encode_checkpoint(ARRAYS, FACTS))
-    bit = data.draw(st.integers(0, 8 * len(encoded) - 1))
-    encoded[bit // 8] ^= 1 << bit % 8
-    with pytest.raises((CorruptCheckpointError, NewerCheckpointError)):
-        decode_checkpoint(bytes(encoded))
+def test_a_flipped_bit_is_noticed() -> None:
+    """No single flipped bit gives a checkpoint, whichever of them it is."""
+    whole = encode_checkpoint(ARRAYS, FACTS)
+    for bit in range(8 * len(whole)):
+        encoded = bytearray(whole)
+        encoded[bit // 8] ^= 1 << bit % 8
+        with pytest.raises((CorruptCheckpointError, NewerCheckpointError)):
+            decode_checkpoint(bytes(encoded))
 
 
 @given(st.binary(max_size=100))
