@@ -4,7 +4,10 @@ Items speak to the entities that they share, entities and related items to the i
 no part of its message: v_i' = v_i + gate * v_r joins the two outside.
 """
 
+import sys
+import tempfile
 import warnings
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +38,7 @@ class GraphNetwork(nn.Module):
             self.relations = nn.Embedding(RELATIONS, dimensions)
             nn.init.normal_(self.relations.weight, std=_SPREAD)
             self.layers = nn.ModuleDict({edge: _convolution(kind, dimensions) for _, edge, _ in EDGES})
+        _remove_generated_files()
 
     def forward(self, data: HeteroData, items: Tensor, relations: Tensor, count: int) -> Tensor:
         """Return v_r float32[count, D] of the first items [n, D] of sampled neighbourhoods."""
@@ -71,3 +75,12 @@ def _convolution(kind: GraphKind, dimensions: int) -> nn.Module:
     else:
         layer = SAGEConv(sizes, dimensions, root_weight=False)
     return layer
+
+
+def _remove_generated_files() -> None:
+    """Remove the code that torch_geometric writes for each kind of layer: it is loaded by now."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("torch_geometric.nn.conv.") and name.endswith(("_propagate", "_edge_updater")):
+            file = Path(module.__file__ or "")
+            if file.parent == Path(tempfile.gettempdir()):
+                file.unlink(missing_ok=True)
