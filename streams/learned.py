@@ -33,6 +33,7 @@ def snapshot(recommender: Recommender) -> tuple[Arrays, Facts]:
         "learner_columns": [feature.name for feature in recommender.learner.features],
         "context": list(CONTEXT),
         "events": recommender.events,
+        "skipped": recommender.skipped,
         "model_version": recommender.model_version,
         "marks": [[topic, partition, at] for (topic, partition), at in recommender.marks.items()],
         "unconfirmed": recommender.teaching.unconfirmed.facts(),
@@ -69,6 +70,7 @@ def restore(recommender: Recommender, arrays: Arrays, facts: Facts) -> None:
     learner.use_columns(ranker.features)
     recommender.durable_ids.restore(arrays["durable_ids"].tobytes())
     recommender.teaching.events = facts["events"]
+    recommender.teaching.skipped = facts.get("skipped", 0)  # which was not kept at first
     recommender.teaching.marks = {(topic, partition): at for topic, partition, at in facts["marks"]}
     recommender.teaching.unconfirmed.restore(facts["unconfirmed"])
     recommender.examples_positions = dict(facts["examples_positions"])

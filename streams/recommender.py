@@ -77,6 +77,11 @@ class Recommender:
         return self.teaching.events
 
     @property
+    def skipped(self) -> int:
+        """How many of our own interactions a crash kept the ranker from learning, ever."""
+        return self.teaching.skipped
+
+    @property
     def marks(self) -> dict[tuple[str, int], int]:
         """(topic, partition) -> the offset after the last record that was counted and learned from."""
         return self.teaching.marks
@@ -140,10 +145,10 @@ class Recommender:
         stream_ms = self.stream_time_ms.get(partition, 0)
         return self._lister.make([*users], partition, stream_ms, self.model_version)
 
-    def count_examples(self, examples: Examples) -> tuple[int, int]:
+    def count_examples(self, examples: Examples) -> int:
         """Count what another's transaction taught, and our own of before a crash, each event once.
 
-        Returns the events counted, and how many of them a crash kept our ranker from learning.
+        Returns the events counted. A crash kept our ranker from learning those of them that are our own.
         """
         for erased in examples.erased:
             self.forget(erased)
@@ -151,7 +156,9 @@ class Recommender:
             *(examples, self.catalog, self.counts, self.assortment.content, self.teaching),
             history_length=self.settings.history_length,
         )
-        return counted, counted if examples.worker_id == self.worker_id else 0
+        if examples.worker_id == self.worker_id:
+            self.teaching.skipped += counted
+        return counted
 
     def forget(self, whose: int) -> None:
         """Learn no longer from what an erased user did: what is kept to be learned from is thrown away.

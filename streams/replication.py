@@ -87,8 +87,9 @@ class Replication:
         for record in records:
             if record.offset < self._recommender.examples_positions.get(record.partition, 0):
                 continue
+            skipped = self._recommender.skipped
             try:
-                counted, skipped = self._recommender.count_examples(decode_examples(record.value or b""))
+                counted = self._recommender.count_examples(decode_examples(record.value or b""))
             except CorruptExamplesError as error:
                 self._metrics.examples_missed.inc()
                 log.error(
@@ -97,5 +98,5 @@ class Replication:
                 )
             else:
                 self._metrics.examples_counted.inc(counted)
-                self._metrics.skipped_learning.inc(skipped)
+                self._metrics.skipped_learning.inc(self._recommender.skipped - skipped)
             self._recommender.examples_positions[record.partition] = record.offset + 1

@@ -100,6 +100,7 @@ class Runtime(mode.Service):  # type: ignore[misc]
         consumer.before_revocation = self.drain
         consumer.on_epoch = self._begin_epoch
         self.lanes = [self._lane(number, consumer) for number in range(self.layout.partitions)]
+        self.metrics.skipped_learning.inc(self.recommender.skipped)  # as its checkpoint says
         await self.web.start()
         await self._item_ids.start()
         if self._texts is not None:

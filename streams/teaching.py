@@ -45,6 +45,7 @@ class Teaching:
         self._learner = learner
         self._score = score
         self.events = 0  # that taught something, the number of the next one
+        self.skipped = 0  # of our own, counted and never learned from: a crash came between
         self.marks: dict[tuple[str, int], int] = {}
         self.unconfirmed = Unconfirmed()
         self._is_told = False

@@ -32,11 +32,10 @@ def clean_environment() -> dict[str, str]:
 
 @dataclass(slots=True)
 class _Process:
-    """A running worker, and what was last heard of it."""
+    """A running worker, and whether it is stopped in whatever it does."""
 
     guarded: Guarded
     is_frozen: bool = False
-    skipped: float = 0.0  # events that its ranker did not learn from, as far as was asked
 
 
 class Slot:
@@ -47,7 +46,6 @@ class Slot:
         self.data = directory / self.name
         self.log = directory / f"{self.name}.log"
         self.settings = msgspec.structs.replace(settings, data_directory=str(self.data))
-        self.skipped = 0.0  # by all processes of before
         self.is_wanted = False
         self._file = directory / f"{self.name}.toml"
         self._file.write_text(_toml(self.settings), encoding="utf-8")
@@ -113,7 +111,6 @@ class Slot:
     def wipe(self) -> None:
         """Take its disk away; only when it does not run."""
         shutil.rmtree(self.data, ignore_errors=True)
-        self.skipped = 0.0  # who comes back is somebody else
 
     def end_if_dead(self) -> int | None:
         """Return the exit code if its process has ended by itself, once."""
@@ -146,19 +143,12 @@ class Slot:
                 series, _, value = line.rpartition(" ")
                 name = series.partition("{")[0]
                 found[name] = found.get(name, 0.0) + float(value)
-        if self._process is not None and found:
-            self._process.skipped = found.get("freshet_skipped_learning_total", 0.0)
         return found
-
-    def skipped_so_far(self) -> float:
-        """Return what the rankers of this data directory did not learn from, as far as they said."""
-        return self.skipped + (self._process.skipped if self._process else 0.0)
 
     def _ended(self) -> None:
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.guarded.wait(STOP_SECONDS)
-            self.skipped += self._process.skipped
             self._process = None
 
     def _get(self, path: str) -> tuple[int, str]:

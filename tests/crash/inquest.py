@@ -102,8 +102,7 @@ def _check_worker(
     inquest: Inquest,
 ) -> None:
     """Stop a worker, and look at what it had learned."""
-    slot.listen()
-    skipped = slot.skipped_so_far()
+    skipped = slot.listen().get("freshet_skipped_learning_total", 0.0)
     slot.is_wanted = False
     code = slot.terminate()
     if code != 0:

@@ -10,7 +10,6 @@ from tests.crash.freshness import Freshness
 
 FRESH_SECONDS = 2.0  # lists older than this are not fresh
 LOOK_SECONDS = 0.2
-LISTEN_SECONDS = 2.0
 HEAL_SECONDS = 90.0  # whoever is not well by then is stuck
 PAUSE_SECONDS = (0.5, 3.5)
 OVERLAP = 0.3  # share of the faults that the next one does not wait for
@@ -53,7 +52,7 @@ class Tormentor:
         self._kinds = kinds
         self._say = say
         self._check_stream = check_stream  # raises if nothing is sent any more
-        self._began = self._listened = time.time()
+        self._began = time.time()
 
     def torment(self, seconds: float) -> None:
         """Do faults for some time; the last one heals before this returns."""
@@ -111,10 +110,6 @@ class Tormentor:
         scene = self._scene
         self._check_stream()
         scene.crew.tend()
-        if time.time() > self._listened + LISTEN_SECONDS:
-            self._listened = time.time()
-            for slot in scene.crew.running:
-                slot.listen()
         if scene.compacting_until is not None and time.time() > scene.compacting_until:
             end_compaction(scene)
 
