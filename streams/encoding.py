@@ -26,6 +26,7 @@ from models.text import (
     load_encoder,
     text_hash,
 )
+from streams.device import device_of
 from streams.errors import ConfigurationError, FreshetError
 from streams.metrics import Metrics
 from streams.settings import Settings
@@ -52,7 +53,7 @@ def open_encoding(settings: Settings, directory: Path, metrics: Metrics) -> "Tex
     if settings.encoder == OFF or not settings.content:
         return None
     try:
-        encoder = load_encoder(settings.encoder, settings.device if settings.device == "cuda" else "cpu")
+        encoder = load_encoder(settings.encoder, device_of(settings))
         return TextEncoding(encoder, VectorStore(directory, encoder.name, encoder.dimensions), metrics)
     except EncoderError as error:
         raise ConfigurationError(f"encoder = {settings.encoder!r}: {error}") from None

@@ -1,15 +1,12 @@
 """The interest model that the settings ask for."""
 
-import torch
-
 from models.interest import InterestModel, InterestSettings
 from streams.settings import Settings
 
 
-def interest_of(settings: Settings) -> InterestModel | None:
-    """Return a new interest model where the settings want one: with "auto" where it has a GPU to itself."""
-    has_gpu = settings.device != "cpu" and torch.cuda.is_available()
-    if settings.interest == "off" or (settings.interest == "auto" and not has_gpu):
+def interest_of(settings: Settings, device: str) -> InterestModel | None:
+    """Return a new interest model on a device, where the settings want one: with "auto" not on a CPU."""
+    if settings.interest == "off" or (settings.interest == "auto" and device == "cpu"):
         return None
     learning = settings.interest_learning
     interest = InterestSettings(
@@ -21,4 +18,4 @@ def interest_of(settings: Settings) -> InterestModel | None:
         l2=learning.l2,
         longest_gradient=learning.longest_gradient,
     )
-    return InterestModel(interest, device="cuda" if has_gpu else "cpu", seed=settings.seed)
+    return InterestModel(interest, device=device, seed=settings.seed)

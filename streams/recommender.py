@@ -14,6 +14,7 @@ from models.lessons import Lesson, Past
 from models.ranking import Ranker
 from state.overlay import Overlay, User
 from streams.assortment import Assortment
+from streams.device import device_of
 from streams.durable_ids import DurableIds
 from streams.events import (
     ACTIONS,
@@ -48,7 +49,8 @@ class Recommender:
         self.catalog = Catalog()
         self.counts = Counts(self.catalog)
         self.ranker = Ranker(self.catalog, self.counts)
-        self.learner = Learner(device=settings.device, seed=settings.seed, interest=interest_of(settings))
+        interest = interest_of(settings, device_of(settings))
+        self.learner = Learner(device=settings.device, seed=settings.seed, interest=interest)
         self.assortment = Assortment(self.catalog, self.counts, self.ranker, self.learner, settings.content)
         self._pace = Pace()
         self.effort = EFFORTS.get(settings.effort, FULL)
@@ -85,6 +87,12 @@ class Recommender:
     def marks(self) -> dict[tuple[str, int], int]:
         """(topic, partition) -> the offset after the last record that was counted and learned from."""
         return self.teaching.marks
+
+    @property
+    def device(self) -> str:
+        """Where the model computes, but for what is quicker on a CPU anyway."""
+        interest = self.learner.interest
+        return self.learner.device if interest is None else interest.device
 
     @property
     def model_version(self) -> str:

@@ -70,7 +70,7 @@ class Runtime(mode.Service):  # type: ignore[misc]
         self._texts = open_encoding(settings, self.directory / TEXTS, self.metrics)
         if self._texts is not None:
             self.recommender.assortment.read_texts(self._texts)
-        self.metrics.identify(str(self.recommender.learner.device))
+        self.metrics.identify(self.recommender.device)
         self.lanes: list[Lane] = []
         self._servers = servers_of(settings)
         self._assigned: frozenset[int] | None = None

@@ -29,6 +29,8 @@ if TYPE_CHECKING:  # torch_geometric takes seconds to load, and who has no catal
 
 BLOCK = 16
 """Users that are worked out together, always so many: a result does not depend on who else is asked for."""
+LARGE_BLOCK = 256
+"""The same where more are asked for and each launch costs, whatever it does: on a GPU."""
 DEFAULTS = InterestSettings()
 _FIRST_REPLAY = 200  # events in the memory before it is of use
 _LOSS_MOVES = 0.01
@@ -65,31 +67,18 @@ class InterestModel:
         What stands for no candidate must be a row all the same, or -1; its score means nothing.
         """
         weights, told = self._parameters.views(), []
-        for start in range(0, len(candidates), BLOCK):
-            part = slice(start, start + BLOCK)
-            moments, asked = self._block(batch, part, candidates[part])
+        size = LARGE_BLOCK if self.device != "cpu" and len(candidates) > BLOCK else BLOCK
+        for start in range(0, len(candidates), size):
+            part = slice(start, start + size)
+            moments, asked = self._block(batch, part, candidates[part], size)
             gathered, events, (places,) = self._encoded(moments, asked)
             joins = self._joins(moments, asked, gathered)
             with self._precision():
                 items, biases = self._items.encode(weights, gathered)
                 theirs, _ = self._network.scores(weights, items, biases, events, places, joins)
             told.append(theirs.float())  # a GPU works on this block while the next is prepared
-        scores: Floats = torch.cat(told).cpu().numpy()  # [blocks, BLOCK, K] -> [blocks * BLOCK, K]
+        scores: Floats = torch.cat(told).cpu().numpy()  # [blocks, size, K] -> [blocks * size, K]
         return scores[: len(candidates), : candidates.shape[1]]
-
-    @torch.no_grad()
-    def user_vector(self, batch: Sequences) -> Floats:
-        """Return the interest float32[B, D] of users at the moments of use."""
-        vectors = np.zeros((len(batch.lengths), self.settings.dimensions), np.float32)
-        weights = self._parameters.views()
-        for start in range(0, len(vectors), BLOCK):
-            part = slice(start, start + BLOCK)
-            moments, _ = self._block(batch, part, np.zeros((0, 0), np.int32))
-            gathered, events, _ = self._encoded(moments)
-            items, _ = self._items.encode(weights, gathered)
-            theirs, _ = self._network.users(weights, items, events)
-            vectors[part] = theirs[: len(vectors[part])].cpu().numpy()
-        return vectors
 
     def learn(
         self,
@@ -173,13 +162,13 @@ class InterestModel:
         if self.graph is not None and of_graph:
             self.graph.restore(of_graph)
 
-    def _block(self, batch: Sequences, part: slice, candidates: Rows) -> tuple[Moments, Rows]:
-        """Return a part of a batch, filled up to BLOCK users, and their candidates to whole KEPT."""
+    def _block(self, batch: Sequences, part: slice, candidates: Rows, size: int) -> tuple[Moments, Rows]:
+        """Return a part of a batch, filled up to `size` users, and their candidates to whole KEPT."""
         theirs: list[Any] = [each[part] for each in batch]
-        columns, users = -candidates.shape[1] % KEPT, BLOCK - len(theirs[0])
+        columns, users = -candidates.shape[1] % KEPT, size - len(theirs[0])
         if columns or users:
             theirs = [np.pad(each, ((0, users), *((0, 0),) * (each.ndim - 1))) for each in theirs]
-            candidates = np.pad(candidates, ((0, BLOCK - len(candidates)), (0, columns)), constant_values=-1)
+            candidates = np.pad(candidates, ((0, size - len(candidates)), (0, columns)), constant_values=-1)
         return as_moments(Sequences(*theirs), self.settings.history), candidates
 
     def _encoded(

@@ -46,7 +46,7 @@ class Network:
     def __init__(self, settings: InterestSettings, device: torch.device) -> None:
         self._settings = settings
         steps = torch.arange(settings.history, device=device)  # [N]
-        decays = torch.tensor(DECAYS, device=device)[:, None]  # [3, 1]
+        decays = torch.tensor(DECAYS).to(device)[:, None]  # [3, 1]
         self._decays = decays**steps * (1 - decays)  # [3, N]
 
     def users(self, weights: Weights, items: Tensor, events: Events) -> tuple[Tensor, Tensor]:

@@ -111,8 +111,8 @@ class Team:
 
     @property
     def device(self) -> str:
-        """Where the rankers compute."""
-        return str(self._members[0].recommender.learner.device)
+        """Where the models compute."""
+        return self._members[0].recommender.device
 
     def step(self, first: int, chunk: Sequence[Interaction]) -> int:
         """Apply a chunk whose first event has this number in the log; return how many events were late."""

@@ -120,7 +120,10 @@ def test_a_checkpoint_serves_by_another_optimizer(caplog: pytest.LogCaptureFixtu
 def test_the_settings_reach_the_model() -> None:
     """What is set of how it learns is what the model learns by; the defaults are the model's own."""
     learning = InterestLearning("sgd", "adamw", 0.3, 0.4, 0.5, 6.0)
-    default, model = interest_of(ON), interest_of(msgspec.structs.replace(ON, interest_learning=learning))
+    default, model = (
+        interest_of(ON, "cpu"),
+        interest_of(msgspec.structs.replace(ON, interest_learning=learning), "cpu"),
+    )
     assert default is not None
     assert model is not None
     assert default.settings == InterestSettings()

@@ -75,7 +75,6 @@ def test_a_snapshot_goes_on_exactly() -> None:
         assert np.array_equal(asked, restored.logits(each.sequences, each.candidates))
         each.teach(model)
         each.teach(restored)
-        model.user_vector(each.sequences)
     assert _same(model, restored)
 
 
@@ -168,7 +167,6 @@ def test_logits_depend_on_nobody_else_in_the_batch() -> None:
         asked = (each.candidates if user < BATCH else other.candidates)[user % BATCH][None]
         assert np.array_equal(model.logits(alone, asked)[0], everything[user])
         assert np.array_equal(model.logits(alone, asked[:, :11])[0], everything[user, :11])
-        assert np.array_equal(model.user_vector(alone)[0], model.user_vector(together)[user])
 
 
 def test_padding_changes_nothing() -> None:
