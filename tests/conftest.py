@@ -29,7 +29,12 @@ ORDER = ("tests/crash/", "tests/streams/test_worker", "tests/crash_points/", "te
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let kafka-python read its own resources the way it does, and no setting of this shell reach a test."""
+    """Let kafka-python read its own resources the way it does, and nothing of this shell reach a test.
+
+    A shell that runs something in the background has it ignore Ctrl-C, and whatever that starts, too.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in [name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX)]:
         del os.environ[name]
     os.environ["FRESHET_ENCODER"] = "ngrams"  # a language model takes seconds to load in every worker

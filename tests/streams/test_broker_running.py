@@ -20,11 +20,9 @@ WaitUntil = Callable[[Callable[[], bool], str], None]
 ProcessState = Callable[[int], str]
 Call = Callable[..., "subprocess.CompletedProcess[str]"]
 
-# Whoever runs the tests in the background of a shell has them begin with SIGINT ignored.
 OWNER = """
-import signal, time
+import time
 from streams.broker import OwnedBroker, find_startable
-signal.signal(signal.SIGINT, signal.default_int_handler)
 with OwnedBroker(find_startable()) as owned:
     print(owned.start().pid, owned.directory, flush=True)
     time.sleep(600)

@@ -49,8 +49,10 @@ def owner_of(command: list[str], tmp_path: Path) -> Iterator[tuple["subprocess.P
         start_new_session=True,
     ) as owner:
         assert owner.stdout
-        yield owner, int(owner.stdout.readline())
-        owner.kill()
+        try:
+            yield owner, int(owner.stdout.readline())
+        finally:
+            owner.kill()
 
 
 @pytest.fixture
