@@ -3,9 +3,10 @@
 import numpy as np
 
 from models.catalog import Catalog
+from models.columns import KEPT
 from models.counts import Counts
 from models.history import History
-from models.learner import Learner, compile_kernels
+from models.learner import EVENTS_PER_STEP, FIRST_REPLAY, Learner
 from models.lessons import Lesson, Past, in_columns
 from models.ranking import Ranker
 from models.text import NeighbourSearch
@@ -16,7 +17,7 @@ _EVENTS = 300
 
 def main() -> None:
     """Run a small stream through every compiled function, with the types that a worker uses."""
-    compile_kernels()
+    _compile_mixer()
     catalog = Catalog()
     rows = [catalog.admit(f"item {number}") for number in range(_ITEMS)]
     counts = Counts(catalog, slots=1 << 14)
@@ -32,6 +33,16 @@ def main() -> None:
     query = ranker.query(_history(rows, _EVENTS, _EVENTS * 60_000), _EVENTS * 60_000)
     ranker.top(query, 10, learner.scores)
     NeighbourSearch(2).add(np.arange(2, dtype=np.int32), np.eye(2, dtype=np.float32))
+
+
+def _compile_mixer() -> None:
+    """Have every compiled function of the mixer compiled, or loaded, for the types that a worker uses."""
+    learner = Learner(device="cpu")
+    learner.waiting.sizes[:] = KEPT
+    learner.waiting.targets[:] = 0
+    while learner.steps * EVENTS_PER_STEP <= FIRST_REPLAY:
+        learner.advance(1)
+    learner.scores(learner.waiting.features[0], learner.waiting.contexts[0])
 
 
 def _past(catalog: Catalog, rows: list[int], event: int, time_ms: int) -> Past:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from models.columns import FEATURES, KEPT, ROOTS, Feature, Q
+from models.columns import FEATURES, ROOTS, Feature, Q
 from models.effort import EFFORTS, FULL, Effort
 from models.interest import INTEREST_FEATURES, InterestModel, columns_of, fill_in, learn_from, ranks_alone
 from models.mixer.backends import Backend, CompiledBackend
@@ -17,6 +17,8 @@ from models.mixer.network import TorchBackend
 from models.mixer.replay import Memory, Minibatch, empty_minibatch
 from models.ranking import Query
 from models.remapping import places_of, remap_learner
+from models.rooms import of_room, with_rooms
+from models.trial import Trial
 from models.waiting import Waiting
 
 EVENTS_PER_STEP = 16
@@ -25,7 +27,9 @@ HIDDEN = 64
 RECENT = 3_000
 MOST_FOR_OTHERS = 3
 """A learner that has a part of the stream replays more of it, up to so many times what the effort says."""
-_FIRST_REPLAY = 200  # events in the memory before it is of use
+FIRST_REPLAY = 200  # events in the memory before it is of use
+_TAUGHT_AT_REST = 4
+"""An interest model that rests learns at every so many steps, to be of use if it is asked again."""
 _LOSS_MOVES = 0.01
 
 Ticket = int
@@ -68,6 +72,7 @@ class Learner:
         self._ready: deque[tuple[Ticket, int | None]] = deque()
         self._ready_alone: deque[tuple[Ticket, int | None]] = deque()
         self.interest = interest
+        self.trial: Trial | None = None  # of the interest model
         self._lay_out(self._with_interest(features))
 
     def use_columns(self, features: Sequence[Feature]) -> None:
@@ -78,11 +83,14 @@ class Learner:
         """Go on over just these columns, known by their names."""
         if [each.name for each in features] == [each.name for each in self.features]:
             return
+        trial, self.trial = self.trial, None
         theirs, was = self.snapshot(), self._layout
         columns = places_of(features, self.features)
         self._lay_out(features)
         if self.steps > 0 or self.next_slot > 0:
             self.restore(remap_learner(theirs, self.snapshot(), columns, was, self._layout))
+        if self.trial is not None and trial is not None:
+            self.trial.carry_on(trial)
 
     def advance(self, slots: int) -> None:
         """Take the events that were written, whole, into so many slots from `next_slot` on.
@@ -142,11 +150,16 @@ class Learner:
         """Return the scores [n] of features [n, F] in a context [Q]; each row's depends on no other row."""
         return self._backend.scores(features, context)
 
+    @property
+    def most_at_once(self) -> int:
+        """How many queries are best completed together."""
+        return EVENTS_PER_STEP if self.interest is None else self.interest.most_at_once
+
     def complete(self, queries: Sequence[Query]) -> None:
         """Add to the features of queries what only the learner knows of their candidates."""
         if self.interest is None or not queries:
             return
-        if self.effort.has_interest:
+        if self._asks_interest:
             histories, moments_ms = [each.history for each in queries], [each.now_ms for each in queries]
             more = columns_of(self.interest, histories, moments_ms, [each.rows for each in queries])
         else:
@@ -167,12 +180,9 @@ class Learner:
         if user == 0:
             return 0
         theirs = np.flatnonzero(self.waiting.users[: self.next_slot] == np.uint64(user))
-        for array in (self.waiting.features, self.waiting.contexts, self.waiting.rows, self.waiting.users):
-            array[theirs] = 0
-        self.waiting.sizes[theirs] = self.waiting.first_ranks[theirs] = 0
-        self.waiting.targets[theirs] = self.waiting.slots.items[theirs] = -1
-        self.waiting.slots.lengths[theirs] = 0
-        self.waiting.slots.past_rows[theirs] = -1
+        for name, column in self.waiting.slots._asdict().items():
+            if name != "tickets":  # by which its rank is asked for
+                column[theirs] = -1 if name in ("targets", "items", "past_rows") else 0
         remembered = self._memory.forget(user)
         if self.interest is not None:
             self.interest.forget(user)
@@ -183,25 +193,35 @@ class Learner:
         rooms = {"waiting": self.waiting.snapshot(), "memory": self._memory.snapshot()}
         if self.interest is not None:
             rooms["interest"] = self.interest.snapshot()
+        if self.trial is not None:
+            rooms["trial"] = self.trial.snapshot()
         return {
             **self._backend.snapshot(),
             "steps": np.array([self.steps, self.skipped, self.next_slot, self._ranked]),
             "loss": np.array([] if self.loss is None else [self.loss]),
-            **{f"{room}_{name}": array for room, arrays in rooms.items() for name, array in arrays.items()},
+            **with_rooms(rooms),
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Become what the snapshot was of, but for the effort. Raises ValueError for one of other sizes."""
         self._backend.restore(arrays)
-        self.waiting.restore(_of("waiting", arrays))
-        self._memory.restore(_of("memory", arrays))
+        self.waiting.restore(of_room("waiting", arrays))
+        self._memory.restore(of_room("memory", arrays))
         self.steps, self.skipped, self.next_slot, self._ranked = (int(number) for number in arrays["steps"])
         self.loss = float(arrays["loss"][0]) if len(arrays["loss"]) else None
         self._ready.clear()
         self._ready_alone.clear()
-        of_interest = _of("interest", arrays)
+        of_interest = of_room("interest", arrays)
         if self.interest is not None and of_interest:
             self.interest.restore(of_interest)
+        of_trial = of_room("trial", arrays)
+        if self.trial is not None and of_trial:
+            self.trial.restore(of_trial)
+
+    @property
+    def _asks_interest(self) -> bool:
+        is_resting = self.trial is not None and self.trial.is_resting
+        return self.interest is not None and self.effort.has_interest and not is_resting
 
     def _with_interest(self, features: Sequence[Feature]) -> tuple[Feature, ...]:
         return (*features, *INTEREST_FEATURES) if self.interest is not None else tuple(features)
@@ -214,6 +234,9 @@ class Learner:
         initial = self._layout.initial(weights, self._seed)
         self._backend = self._backend_type(self._layout, initial, self._wanted_device)
         self.device = self._backend.device
+        if self.interest is not None and self.interest.settings.may_rest:
+            without = self._backend_type(self._layout, initial, self._wanted_device)
+            self.trial = Trial(len(INTEREST_FEATURES), without)
         self.waiting = Waiting(EVENTS_PER_STEP, len(features))
         rows = max(each.sampled for each in EFFORTS.values())
         batch = max(each.batch for each in EFFORTS.values())
@@ -228,14 +251,25 @@ class Learner:
         effort = self.effort
         if self._memory.sample(self.waiting, effort.sampled, self._own) and self._descend(self._own):
             self._memory.take_in(self._own)  # what could not be learned would fail again in every replay
-        if self._memory.stored >= _FIRST_REPLAY:
+        if self._memory.stored >= FIRST_REPLAY:
             for number in range(self._replays()):
                 newest = min(effort.memory, RECENT) if number % 2 else effort.memory
                 if self._memory.recall(newest, effort.sampled, self._again):
                     self._descend(self._again)
-        if self.interest is not None and effort.has_interest:
-            learn_from(self.interest, self.waiting)
+        if self.interest is not None:
+            self._teach(self.interest)
         self.steps += 1
+
+    def _teach(self, interest: InterestModel) -> None:
+        """Have the interest model learn what waits, and its trial go on, if there is the effort for it."""
+        trial, has_effort = self.trial, self.effort.has_interest
+        is_resting = trial is not None and trial.is_resting
+        if has_effort and not (is_resting and self.steps % _TAUGHT_AT_REST):
+            learn_from(interest, self.waiting)
+        if trial is not None and has_effort:
+            trial.step(self._backend)
+        elif trial is not None:
+            trial.interrupt()
 
     def _replays(self) -> int:
         """Return how often to replay: the less of the stream comes here, the more can be made of it.
@@ -247,6 +281,8 @@ class Learner:
     def _descend(self, batch: Minibatch) -> bool:
         is_finite = self._backend.descend(batch)
         self.skipped += not is_finite
+        if self.trial is not None and self.effort.has_interest:
+            self.trial.learn(batch)
         return is_finite
 
     def _rank(self) -> None:
@@ -257,11 +293,13 @@ class Learner:
             self._ranked = stop
 
     def _rank_slots(self, waiting: Waiting, start: int, stop: int) -> None:
-        if self.interest is not None and self.effort.has_interest and start < stop:
+        if self.interest is not None and self._asks_interest and start < stop:
             fill_in(self.interest, waiting, start, stop)
             alone = ranks_alone(waiting, start, stop)
             self._ready_alone.extend(zip(waiting.tickets[start:stop].tolist(), alone, strict=True))
         ranks, losses = self._backend.ranks(waiting, start, stop)
+        if self.trial is not None and self._asks_interest:
+            self.trial.compare(waiting, start, stop, ranks, losses)
         slots = slice(start, stop)
         behind = np.where(waiting.first_ranks > 0, np.maximum(waiting.sizes + 1, waiting.first_ranks), 0)[
             slots
@@ -270,19 +308,3 @@ class Learner:
         self._ready.extend((ticket, rank or None) for ticket, rank in zip(tickets, final, strict=True))
         for loss in losses[ranks > 0].tolist():
             self.loss = loss if self.loss is None else self.loss + _LOSS_MOVES * (loss - self.loss)
-
-
-def _of(room: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    return {
-        name.removeprefix(f"{room}_"): each for name, each in arrays.items() if name.startswith(f"{room}_")
-    }
-
-
-def compile_kernels() -> None:
-    """Have every compiled function of the mixer compiled, or loaded, for the types that a worker uses."""
-    learner = Learner(device="cpu")
-    learner.waiting.sizes[:] = KEPT
-    learner.waiting.targets[:] = 0
-    while learner.steps * EVENTS_PER_STEP <= _FIRST_REPLAY:
-        learner.advance(1)
-    learner.scores(learner.waiting.features[0], learner.waiting.contexts[0])

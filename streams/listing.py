@@ -15,9 +15,6 @@ from streams.events import RecommendationList, RecommendedItem
 NOTHING: FingerprintArray = np.frombuffer(b"", np.uint32)
 
 
-_TOGETHER = 16  # users whose interest is worked out at once
-
-
 class Lister:
     """Ranks for users; asking changes nothing."""
 
@@ -34,9 +31,9 @@ class Lister:
         self, users: Sequence[User], partition: int, stream_ms: int, model_version: str
     ) -> list[RecommendationList]:
         """Return the users' lists as of the time of their stream; empty where nothing can be said."""
-        lists = []
-        for start in range(0, len(users), _TOGETHER):
-            asked = users[start : start + _TOGETHER]
+        lists, together = [], self._learner.most_at_once
+        for start in range(0, len(users), together):
+            asked = users[start : start + together]
             moments_ms = [max(user.state.newest_time_ms, stream_ms) for user in asked]
             queries = [
                 self._ranker.query(self._history(user), now_ms, self._length)

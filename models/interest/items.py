@@ -23,7 +23,7 @@ from models.text.projection import TextVectors
 SHARED = 0
 """The slot of the vector of all items that have none of their own."""
 _FIRST_SLOTS, _FIRST_ROWS = 1024, 1024
-_SWEPT = 4  # slots looked at a step, to see whether they are still used: more than a step can fill
+_SWEPT = 4  # slots looked at a step, at least, to see whether they are still used
 _NOBODY = -1
 _SPREAD, _STARTS = 0.05, 4096
 _MANY = 255
@@ -83,11 +83,13 @@ class ItemEncoder:
         self.events += len(targets)
         if not self._settings.uses_ids:
             return
+        taken = 0
         for row in targets.tolist():
             self._counts[row] = min(int(self._counts[row]) + 1, _MANY)
             if not self._slots[row] and self._counts[row] >= min(self._settings.admit_after, _MANY):
                 self._take_slot(row)
-        self._sweep()
+                taken += 1
+        self._sweep(max(_SWEPT, 2 * taken))  # more than were taken, or they would become ever more
 
     def gather(self, rows: Rows) -> tuple[Gathered, NDArray[np.int64]]:
         """Return the distinct items among int32[n] rows, none of them negative, and each one's place."""
@@ -185,10 +187,10 @@ class ItemEncoder:
         self._owners = np.concatenate([self._owners, np.full_like(self._owners, _NOBODY)])
         self._used = np.concatenate([self._used, np.zeros_like(self._used)])
 
-    def _sweep(self) -> None:
+    def _sweep(self, slots: int) -> None:
         """Look at the next few slots in turn, and take those back that were not used for long."""
         oldest = self.events - self._settings.expire_after
-        for _ in range(min(_SWEPT, self._next - 1)):
+        for _ in range(min(slots, self._next - 1)):
             self._hand = self._hand + 1 if self._hand + 1 < self._next else SHARED + 1
             owner = int(self._owners[self._hand])
             if owner >= 0 and self._used[self._hand] < oldest:

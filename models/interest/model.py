@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from models.arrays import Floats, Rows
+from models.arrays import NONE, Floats, Rows
 from models.columns import KEPT
 from models.devices import mixed_precision, on_device
 from models.graph import PathCounter, Relations
@@ -22,6 +22,7 @@ from models.interest.parameters import Parameters
 from models.interest.replay import Learned, Memory
 from models.interest.sequences import Moments, Sequences, as_moments
 from models.interest.settings import InterestSettings
+from models.rooms import of_room, with_rooms
 from models.text.projection import TextVectors
 
 if TYPE_CHECKING:  # torch_geometric takes seconds to load, and who has no catalogue does without it
@@ -31,6 +32,8 @@ BLOCK = 16
 """Users that are worked out together, always so many: a result does not depend on who else is asked for."""
 LARGE_BLOCK = 256
 """The same where more are asked for and each launch costs, whatever it does: on a GPU."""
+_FILLING = np.arange(16, dtype=np.int32)
+"""Rows that are asked for beside the others: sums over very few items are taken in another order."""
 DEFAULTS = InterestSettings()
 _FIRST_REPLAY = 200  # events in the memory before it is of use
 _LOSS_MOVES = 0.01
@@ -60,6 +63,11 @@ class InterestModel:
         self._path_counter = PathCounter()
         self.graph: GraphEncoder | None = None
 
+    @property
+    def most_at_once(self) -> int:
+        """How many users it is best asked about together."""
+        return BLOCK if self.device == "cpu" else LARGE_BLOCK
+
     @torch.no_grad()
     def logits(self, batch: Sequences, candidates: Rows) -> Floats:
         """Return the scores float32[B, K] of candidates int32[B, K], by the weights of now.
@@ -67,11 +75,11 @@ class InterestModel:
         What stands for no candidate must be a row all the same, or -1; its score means nothing.
         """
         weights, told = self._parameters.views(), []
-        size = LARGE_BLOCK if self.device != "cpu" and len(candidates) > BLOCK else BLOCK
+        size = BLOCK if len(candidates) <= BLOCK else self.most_at_once
         for start in range(0, len(candidates), size):
             part = slice(start, start + size)
             moments, asked = self._block(batch, part, candidates[part], size)
-            gathered, events, (places,) = self._encoded(moments, asked)
+            gathered, events, (places, _) = self._encoded(moments, asked, _FILLING)
             joins = self._joins(moments, asked, gathered)
             with self._precision():
                 items, biases = self._items.encode(weights, gathered)
@@ -144,7 +152,7 @@ class InterestModel:
             **self._parameters.snapshot(),
             "steps": np.array([self.steps, self.skipped, self._fresh]),
             "loss": np.array([] if self.loss is None else [self.loss]),
-            **{f"{room}_{name}": array for room, arrays in rooms.items() for name, array in arrays.items()},
+            **with_rooms(rooms),
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -156,9 +164,9 @@ class InterestModel:
         self._parameters.restore(arrays, steps)
         self.steps, self.skipped, self._fresh = steps, skipped, fresh
         self.loss = float(arrays["loss"][0]) if len(arrays["loss"]) else None
-        self._items.restore(_of("items", arrays))
-        self._memory.restore(_of("memory", arrays))
-        of_graph = _of("graph", arrays)
+        self._items.restore(of_room("items", arrays))
+        self._memory.restore(of_room("memory", arrays))
+        of_graph = of_room("graph", arrays)
         if self.graph is not None and of_graph:
             self.graph.restore(of_graph)
 
@@ -214,7 +222,9 @@ class InterestModel:
         mean = self._mean_loss(learned, is_own, shared, scores.float(), alone.float(), against.float())
         dense, rows, *related = torch.autograd.grad(mean, [self._parameters.flat, *leaves], allow_unused=True)
         if self._apply(gathered, mean, dense, rows) and self.graph is not None and related[0] is not None:
-            self.graph.learn(gathered.rows, related[0], learned.candidates, targets[:fresh], self._alone)
+            is_there = np.arange(learned.candidates.shape[1]) < learned.sizes[:, None]
+            kept = np.where(is_there, learned.candidates, NONE)
+            self.graph.learn(gathered.rows, related[0], kept, targets[:fresh], self._alone)
 
     def _mean_loss(
         self,
@@ -278,9 +288,3 @@ class InterestModel:
     def _precision(self) -> AbstractContextManager[Any]:
         wanted = self.settings.mixed_precision
         return mixed_precision(self._device, wanted == "on" or (wanted == "auto" and self.device == "cuda"))
-
-
-def _of(room: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    return {
-        name.removeprefix(f"{room}_"): each for name, each in arrays.items() if name.startswith(f"{room}_")
-    }

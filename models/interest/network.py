@@ -60,8 +60,9 @@ class Network:
         else:
             seen = means.flatten(1)  # [B, 3 D]
             join, inner = weights.join[: seen.shape[1]], weights.inner[: seen.shape[1]]
-        interest = torch.addmm(weights.start, seen, join)  # [B, (3 + H) D] @ [(3 + H) D, D] -> [B, D]
-        interest = torch.addmm(interest, torch.relu(seen @ inner), weights.outer)
+        # Added outside of the products: in mixed precision these are rounded, and sums are not.
+        interest = weights.start + seen @ join  # [B, (3 + H) D] @ [(3 + H) D, D] -> [B, D]
+        interest = interest + torch.relu(seen @ inner) @ weights.outer
         return self._project(weights, interest, events.gaps), happened
 
     def _attend(self, weights: Weights, happened: Tensor, means: Tensor, events: Events) -> Tensor:
@@ -77,8 +78,8 @@ class Network:
         if not self._settings.uses_projection:
             return interest
         elapsed, d = embedding(gaps, weights.gaps), self._settings.dimensions  # [B, 3 D]
-        inner = torch.relu(torch.addmm(elapsed[:, d:], interest, weights.drift_inner))  # [B, 2 D]
-        return torch.addmm(interest + elapsed[:, :d], inner, weights.drift_outer)
+        inner = torch.relu(elapsed[:, d:] + interest @ weights.drift_inner)  # [B, 2 D]
+        return interest + elapsed[:, :d] + inner @ weights.drift_outer
 
     def scores(
         self,

@@ -53,6 +53,7 @@ class InterestSettings:
     uses_ids: bool = True  # off: an item is only what it says and what it is related to
     uses_words: bool = True  # off: an item's text says nothing
     uses_paths: bool = True  # off: what joins a candidate with the history by relations does not count
+    may_rest: bool = True  # it is not asked while the mixer does as well without it
     uses_pairs: bool = False  # a candidate meets every event of the history, too, not the user's vector alone
 
     def __post_init__(self) -> None:
