@@ -11,7 +11,7 @@ from rich.table import Table
 
 from models.prequential import BASELINES
 from streams.commands.options import ABOUT_RELATIONS, configured, json_option, print_json
-from streams.commands.progress import progress
+from streams.commands.progress import stages
 from streams.errors import ConfigurationError
 from streams.evaluation import (
     SLICES,
@@ -115,12 +115,14 @@ def evaluate(
     _check(settings, is_listed=items is not None or relations is not None, is_open=is_open, twins=twins)
     listing, known = _listed(items, relations, is_open, twins)
     coverage = _Coverage(read_log(log, limit), known)
-    with progress("evaluating", limit) as done:
+    with stages() as tell:
+        tell("evaluating", 0, limit)
         evaluation = evaluate_log(
             coverage,
             settings,
             variant,
-            on_progress=done,
+            on_progress=lambda done: tell("evaluating", done, limit),
+            on_encoded=lambda done, total: tell("encoding texts", done, total),
             sharing=Sharing(workers, late_events),
             listing=listing,
         )

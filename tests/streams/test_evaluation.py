@@ -212,6 +212,7 @@ def test_the_command_says_under_which_conditions(tmp_path: Path, capsys: pytest.
     report = evaluated(path, capsys, "--effort", "low", "--batch-ties", "--workers", "2", "--late", "16")
     assert (report["effort"], report["batch_ties"], report["workers"]) == ("low", True, 2)
     assert (report["workers_late_events"], report["counters_equal"]) == (16, True)
+    assert (report["interest"], report["graph"], "encoder" in report) == ("auto", "sage", False)
     report = evaluated(path, capsys, "--set", "effort=half", "--set", "batch_ties=true")
     assert (report["effort"], report["batch_ties"]) == ("half", True)
     assert evaluated(path, capsys, "--set", "effort=half", "--effort", "full")["effort"] == "full"
