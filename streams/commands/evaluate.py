@@ -1,6 +1,7 @@
 """`freshet evaluate`: how good the lists would have been, on a log."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -199,30 +200,31 @@ def _print(report: dict[str, Any]) -> None:
     console = Console()
     for part in SLICES:
         console.print(_table(report, part))
-    console.print(
+    say = partial(console.print, soft_wrap=True)  # a pipe's 80 columns would cut a quantity from its unit
+    say(
         f"{report['events']} events, {report['scored']} scored, {report['seen_share']:.1%} of these on items "
         f"seen before. {report['events_per_second']:.0f} events/s, {report['cpu_seconds']:.0f} s of CPU, "
         f"{report['peak_rss_bytes'] / 2**20:.0f} MiB, {report['device']}"
     )
     for line in _about_targets(report):
-        console.print(line)
+        say(line)
     if report["workers"] > 1:
-        console.print(
+        say(
             f"{report['workers']} workers, {report['workers_late_events']} events late: "
             f"their counters are {'equal' if report['counters_equal'] else 'NOT equal'}"
         )
     for valley in report["valleys"]:
-        console.print(
+        say(
             f"tenth {valley['tenth']} of the log: ndcg@10 {valley['ndcg@10']:.4f} is {valley['ratio']:.2f} "
             f"of {valley['best'].replace('_', ' ')}"
         )
     if not report["valleys"]:
-        console.print(f"no tenth of the log is below {VALLEY} of the best simple rule there")
+        say(f"no tenth of the log is below {VALLEY} of the best simple rule there")
     for name, of_what in (("listed_share", "is listed"), ("related_share", "has relations")):
         if name in report:
-            console.print(f"of {report[name]:.1%} of the events the item {of_what}")
+            say(f"of {report[name]:.1%} of the events the item {of_what}")
     if "plot" in report:
-        console.print(f"curves: {report['plot']}")
+        say(f"curves: {report['plot']}")
 
 
 def _about_targets(report: dict[str, Any]) -> Iterator[str]:

@@ -287,6 +287,7 @@ def test_the_command_prints_tables_for_people(tmp_path: Path, capsys: pytest.Cap
         main(["evaluate", str(path), "--variant", "new"])
     assert exited.value.code == 0
     printed = capsys.readouterr().out
+    assert any("events/s" in line and line.endswith("MiB, cpu") for line in printed.splitlines())
     for words in ("whole log, variant new", "last 15 %", "last 10 %", "freshet", "repeat", "ndcg@10"):
         assert words in printed
 
