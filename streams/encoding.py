@@ -56,9 +56,14 @@ def open_encoding(settings: Settings, directory: Path, metrics: Metrics) -> "Tex
         encoder = load_encoder(settings.encoder, device_of(settings))
         return TextEncoding(encoder, VectorStore(directory, encoder.name, encoder.dimensions), metrics)
     except EncoderError as error:
-        raise ConfigurationError(f"encoder = {settings.encoder!r}: {error}") from None
+        raise wrong_encoder(settings, error) from None
     except OSError as error:
         raise FreshetError(f"cannot keep vectors of texts in {directory}: {error}") from None
+
+
+def wrong_encoder(settings: Settings, error: EncoderError) -> ConfigurationError:
+    """Return what is wrong with an encoder as what is wrong with the setting that names it."""
+    return ConfigurationError(f"encoder = {settings.encoder!r}: {error}")
 
 
 class Post(Protocol):

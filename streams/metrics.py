@@ -141,7 +141,7 @@ class Metrics:
         self.users = gauge("users", "Users in the partitions of this worker.")
         self.items = gauge("items", "Items known.")
         self.state_bytes = gauge("state_bytes", "Bytes of the users' state on disk, about.")
-        self.rebalances = counter("rebalances", "Assignments of partitions that ended.")
+        self.rebalances = counter("rebalances", "How often the partitions of this worker changed.")
         self.restore_seconds = histogram(
             "restore_seconds", "From a partition's fence to its users restored.", SECONDS
         )

@@ -17,7 +17,7 @@ MAX_TOKENS = 64
 VERSION = 1
 _BATCH_TOKENS = {"cpu": 2048, "cuda": 65536}  # of one forward pass, with the padding
 _CONFIG = "config.json"
-_POOLING = Path("1_Pooling") / _CONFIG  # where sentence-transformers says how tokens become one vector
+POOLING = Path("1_Pooling") / _CONFIG  # where sentence-transformers says how tokens become one vector
 _SIZES = ("hidden_size", "dim", "d_model")
 
 
@@ -32,7 +32,7 @@ class TransformerEncoder:
         self._folder = folder
         self._device = torch.device(device)
         config = _read_json(folder / _CONFIG)
-        pooling = _read_json(folder / _POOLING) if (folder / _POOLING).exists() else {}
+        pooling = _read_json(folder / POOLING) if (folder / POOLING).exists() else {}
         self._takes_first = bool(pooling.get("pooling_mode_cls_token"))
         self.dimensions = _dimensions(folder, config)
         self.name = f"{label}-{_digest(folder, self._takes_first)}"

@@ -1,6 +1,7 @@
 """`freshet evaluate`: how good the lists would have been, on a log."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from models.prequential import BASELINES
-from streams.commands.options import configured, json_option, print_json
-from streams.commands.progress import progress
+from streams.commands.options import ABOUT_RELATIONS, configured, json_option, print_json
+from streams.commands.progress import stages
 from streams.errors import ConfigurationError
 from streams.evaluation import (
     SLICES,
     VALLEY,
+    Listing,
     Sharing,
     Variant,
     check_plot,
@@ -37,7 +39,7 @@ _TITLES = {"full": "whole log", "last15": "last 15 %", "last10": "last 10 %"}
 )
 @click.argument("log", type=File)
 @click.option("--items", type=File, help="JSON lines of items: what they say is known from the start.")
-@click.option("--relations", type=File, help="CSV head,relation,tail: what the items are related to.")
+@click.option("--relations", type=File, help=ABOUT_RELATIONS)
 @click.option(
     "--variant",
     type=click.Choice(["all", "new"]),
@@ -79,7 +81,7 @@ _TITLES = {"full": "whole log", "last15": "last 15 %", "last10": "last 10 %"}
     type=click.IntRange(0, 1000),
     default=0,
     show_default=True,
-    help="List so many items beside each that say the same and never occur.",
+    help="List so many items beside each that say the same and never occur. Needs --candidates catalog.",
 )
 @click.option("--limit", type=click.IntRange(1), help="Only so many interactions, from the beginning.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="In place of the setting `seed`.")
@@ -110,25 +112,18 @@ def evaluate(
     settings = msgspec.structs.replace(settings, **{n: v for n, v in flags.items() if v is not None})
     if plot is not None:
         check_plot(plot)
-    if items is None and relations is None and (candidates == "catalog" or twins):
-        raise ConfigurationError(
-            "--candidates catalog and --twins are about items that are listed: name them by --items FILE"
-        )
-    known: dict[str, set[str]] = {}
-    triples = read_relations(relations) if relations is not None else {}
-    listed = [ItemListed(item_id) for item_id in triples] if items is None else read_items(items)
-    listing = listing_of(listed, triples, candidates == "catalog", twins)
-    if items is not None:
-        known["listed_share"] = {item.item_id for item in listing.items}
-    if relations is not None:
-        known["related_share"] = set(triples)
+    is_open = candidates == "catalog"
+    _check(settings, is_listed=items is not None or relations is not None, is_open=is_open, twins=twins)
+    listing, known = _listed(items, relations, is_open, twins)
     coverage = _Coverage(read_log(log, limit), known)
-    with progress("evaluating", limit) as done:
+    with stages() as tell:
+        tell("evaluating", 0, limit)
         evaluation = evaluate_log(
             coverage,
             settings,
             variant,
-            on_progress=done,
+            on_progress=lambda done: tell("evaluating", done, limit),
+            on_encoded=lambda done, total: tell("encoding texts", done, total),
             sharing=Sharing(workers, late_events),
             listing=listing,
         )
@@ -143,6 +138,41 @@ def evaluate(
         print_json(report)
     else:
         _print(report)
+
+
+def _check(settings: Settings, *, is_listed: bool, is_open: bool, twins: int) -> None:
+    """Refuse what would change nothing, or nothing that a worker does; raises ConfigurationError."""
+    if not (is_open or twins):
+        return
+    if not is_listed:
+        raise ConfigurationError(
+            "--candidates catalog and --twins are about items that are listed: name them by --items FILE"
+        )
+    if not settings.content:
+        raise ConfigurationError(
+            "--candidates catalog and --twins need what items say; take away content = false"
+        )
+    if not is_open:
+        raise ConfigurationError(
+            "--twins are items that could be recommended and never occur; add --candidates catalog"
+        )
+
+
+def _listed(
+    items: Path | None, relations: Path | None, is_open: bool, twins: int
+) -> tuple[Listing, dict[str, set[str]]]:
+    """Return what is listed, and by the name of their share in the report the items that this is about."""
+    triples = read_relations(relations) if relations is not None else {}
+    listed = [ItemListed(item_id) for item_id in triples] if items is None else read_items(items)
+    listing = listing_of(listed, triples, is_open, twins)
+    item_ids = {item.item_id for item in listing.items}
+    known = {} if items is None else {"listed_share": item_ids}
+    if relations is not None:
+        known["related_share"] = {item.item_id for item in listing.items if item.relations}
+        if unlisted := len(triples.keys() - item_ids):
+            said = f"{unlisted} items have relations but are not in {items}"
+            click.echo(f"freshet: {relations}: {said}", err=True)
+    return listing, known
 
 
 class _Coverage:
@@ -170,30 +200,31 @@ def _print(report: dict[str, Any]) -> None:
     console = Console()
     for part in SLICES:
         console.print(_table(report, part))
-    console.print(
+    say = partial(console.print, soft_wrap=True)  # a pipe's 80 columns would cut a quantity from its unit
+    say(
         f"{report['events']} events, {report['scored']} scored, {report['seen_share']:.1%} of these on items "
         f"seen before. {report['events_per_second']:.0f} events/s, {report['cpu_seconds']:.0f} s of CPU, "
         f"{report['peak_rss_bytes'] / 2**20:.0f} MiB, {report['device']}"
     )
     for line in _about_targets(report):
-        console.print(line)
+        say(line)
     if report["workers"] > 1:
-        console.print(
+        say(
             f"{report['workers']} workers, {report['workers_late_events']} events late: "
             f"their counters are {'equal' if report['counters_equal'] else 'NOT equal'}"
         )
     for valley in report["valleys"]:
-        console.print(
+        say(
             f"tenth {valley['tenth']} of the log: ndcg@10 {valley['ndcg@10']:.4f} is {valley['ratio']:.2f} "
             f"of {valley['best'].replace('_', ' ')}"
         )
     if not report["valleys"]:
-        console.print(f"no tenth of the log is below {VALLEY} of the best simple rule there")
+        say(f"no tenth of the log is below {VALLEY} of the best simple rule there")
     for name, of_what in (("listed_share", "is listed"), ("related_share", "has relations")):
         if name in report:
-            console.print(f"of {report[name]:.1%} of the events the item {of_what}")
+            say(f"of {report[name]:.1%} of the events the item {of_what}")
     if "plot" in report:
-        console.print(f"curves: {report['plot']}")
+        say(f"curves: {report['plot']}")
 
 
 def _about_targets(report: dict[str, Any]) -> Iterator[str]:

@@ -12,6 +12,8 @@ from streams.settings import Settings, load_settings
 
 R = TypeVar("R")
 
+ABOUT_RELATIONS = "CSV head,relation,tail: what items are related to; an item is written item:ID."
+
 
 def configured(command: Callable[..., R]) -> Callable[..., R]:
     """Add --config, --set and --debug to a command, and hand it the Settings as its first argument."""

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from streams.commands.options import configured, json_option, print_json
+from streams.commands.options import ABOUT_RELATIONS, configured, json_option, print_json
 from streams.commands.progress import progress
 from streams.errors import ConfigurationError
 from streams.events import Interaction
@@ -25,7 +25,7 @@ File = click.Path(path_type=Path, dir_okay=False)
 )
 @click.argument("log", type=File)
 @click.option("--items", type=File, help="JSON lines of items, sent to the items topic first.")
-@click.option("--relations", type=File, help="CSV head,relation,tail, merged into the items. Needs --items.")
+@click.option("--relations", type=File, help=f"{ABOUT_RELATIONS} Merged into --items.")
 @click.option("--rate", type=float, help="Interactions a second; as fast as possible if not given.")
 @click.option("--speed", type=float, help="Times as fast as in the log: 60 makes an hour a minute.")
 @click.option("--limit", type=click.IntRange(1), help="Only so many interactions, from the beginning.")

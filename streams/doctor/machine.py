@@ -80,8 +80,9 @@ def check_gpu(settings: Settings) -> Check:
     if not usable:
         why = f" ({str(said[0].message).splitlines()[0]})" if said else ""
         ok = settings.device != "cuda"
+        outcome = "the CPU learns" if ok else 'device = "cuda" is refused'
         advice = None if ok else "set device to auto or cpu, or install the driver that this torch needs"
-        return Check("gpu", ok, f"none that torch {torch.__version__} can use{why}; the CPU learns", advice)
+        return Check("gpu", ok, f"none that torch {torch.__version__} can use{why}; {outcome}", advice)
     devices = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
     found = ", ".join(f"{device.name} with {device.total_memory / GIB:.0f} GiB" for device in devices)
     if settings.device == "cpu":

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 import numpy as np
 
+from streams.encoding import OnProgress
 from streams.evaluation.catalogue import Listing
 from streams.evaluation.chunks import SeenItems, cut
 from streams.evaluation.outcome import Cost, Evaluation, Variant
@@ -27,16 +28,18 @@ def evaluate_log(
     on_progress: Callable[[int], None] | None = None,
     sharing: Sharing = Sharing(),  # noqa: B008 - frozen
     listing: Listing = Listing(),  # noqa: B008 - frozen
+    on_encoded: OnProgress = lambda _done, _total: None,
 ) -> Evaluation:
     """Score every interaction before it is learned; `chunk` changes how many go into a step, never a rank.
 
     With `settings.batch_ties` chunks end where an instant ends. `settings.effort` "auto" is "full" here: the
-    same log gives the same ranks, whatever else the machine has to do.
+    same log gives the same ranks, whatever else the machine has to do. `on_encoded` hears how many texts of
+    the listing are encoded, of how many, before the first event.
     """
     effort = "full" if settings.effort == "auto" else settings.effort
     settings = msgspec.structs.replace(settings, exclude=_EXCLUDE[variant], effort=effort)
     ranks, seen, actions, late = RankTable(), SeenItems(settings.batch_ties), bytearray(), 0
-    team = Team(settings, sharing, listing, ranks.put)
+    team = Team(settings, sharing, listing, ranks.put, on_encoded)
     size = min(chunk, sharing.transaction_events or chunk)
     started, cpu_started = time.perf_counter(), time.process_time()
     for events in cut(interactions, size, settings.batch_ties):
@@ -61,7 +64,11 @@ def evaluate_log(
         "batch_ties": settings.batch_ties,
         "targets": settings.targets,
         "workers": sharing.workers,
+        "interest": settings.interest,
+        "graph": settings.graph,
     }
+    if listing.items and settings.content:
+        conditions["encoder"] = settings.encoder
     if sharing.workers > 1:
         conditions["workers_late_events"] = sharing.late_events
         conditions["counters_equal"] = len(set(counters)) == 1

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.prequential import BASELINES
+from models.text import EncoderError
 from state.memory import MemoryStore
 from state.overlay import Overlay
-from streams.encoding import open_encoding
+from streams.encoding import OnProgress, open_encoding, wrong_encoder
 from streams.evaluation.catalogue import Listing
 from streams.evaluation.outcome import UNRANKED, UNSCORED
 from streams.events import Interaction
@@ -91,9 +92,19 @@ def texts_directory(settings: Settings) -> Path:
 class Team:
     """Takes chunks of a log: each event goes to the worker of its user, whose examples the others count."""
 
-    def __init__(self, settings: Settings, sharing: Sharing, listing: Listing, put: Put) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        sharing: Sharing,
+        listing: Listing,
+        put: Put,
+        on_encoded: OnProgress = lambda _done, _total: None,
+    ) -> None:
+        """`on_encoded` hears of texts; raises ConfigurationError for an encoder that cannot be loaded."""
         self._sharing = sharing
-        self._members = [_Member(settings, number, listing, put) for number in range(sharing.workers)]
+        self._members = [
+            _Member(settings, number, listing, put, on_encoded) for number in range(sharing.workers)
+        ]
         for member in self._members:
             member.recommender.learner.share = 1 / sharing.workers
         self._messages: deque[_Message] = deque()
@@ -151,16 +162,12 @@ class Team:
 class _Member:
     """One worker: a recommender, its own users, and the numbers that its events have in the log."""
 
-    def __init__(self, settings: Settings, number: int, listing: Listing, put: Put) -> None:
+    def __init__(
+        self, settings: Settings, number: int, listing: Listing, put: Put, on_encoded: OnProgress
+    ) -> None:
         self.number = number
         self.recommender = Recommender(settings, f"worker-{number}")
-        texts = open_encoding(settings, texts_directory(settings), Metrics()) if listing.items else None
-        if texts is not None:
-            self.recommender.assortment.read_texts(texts)
-        for item in listing.items:
-            self.recommender.assortment.enlist(item, listing.is_open)
-        if texts is not None:
-            texts.drain()
+        self._enlist(settings, listing, on_encoded)
         self.step_cpu_seconds = 0.0
         self.step_events = 0
         self._store = MemoryStore()
@@ -168,6 +175,19 @@ class _Member:
         self._numbers = array("q")
         self._put = put
         self.recommender.scoreboard.on_rank = self._take_rank
+
+    def _enlist(self, settings: Settings, listing: Listing, on_encoded: OnProgress) -> None:
+        """Take in what is listed, and bring all of its texts to vectors."""
+        texts = open_encoding(settings, texts_directory(settings), Metrics()) if listing.items else None
+        if texts is not None:
+            self.recommender.assortment.read_texts(texts)
+        for item in listing.items:
+            self.recommender.assortment.enlist(item, listing.is_open)
+        if texts is not None:
+            try:
+                texts.drain(on_encoded)
+            except EncoderError as error:  # only its first text shows what is wrong with a model
+                raise wrong_encoder(settings, error) from None
 
     def step(self, share: Sequence[tuple[int, Interaction]], recorder: ExamplesRecorder | None) -> Step:
         """Apply events of one's own users, as a worker does, and write them into the store."""

@@ -44,6 +44,16 @@ class _Message(msgspec.Struct):
     relations: list[tuple[str, str]] | None = None
 
 
+_TYPES = re.compile(r"`([a-z]+(?: \| [a-z]+)*)`")
+_WORDS = {
+    "array": "a list",
+    "bool": "a boolean",
+    "float": "a number",
+    "int": "an integer",
+    "object": "an object",
+    "str": "a string",
+}
+
 _decode = msgspec.json.Decoder(_Message).decode
 _encode = msgspec.json.Encoder().encode
 
@@ -90,9 +100,15 @@ def _read(value: bytes) -> _Message:
         raise flaw or refusal_of(error) from None
 
 
+def _in_words(types: re.Match[str]) -> str:
+    """Say the types that msgspec names in words; null, which means nothing was said, is not told."""
+    names = [name for name in types[1].split(" | ") if name != "null"] or ["null"]
+    return " or ".join(_WORDS.get(name, name) for name in names)
+
+
 def refusal_of(error: Exception) -> Refused:
     """Turn msgspec's complaint about well-formed JSON into a refusal that names the outermost field."""
-    complaint = str(error)
+    complaint = _TYPES.sub(_in_words, str(error)).replace(", got ", ", found ")
     wrong = re.fullmatch(r"(.)(.*) - at `\$\.((\w+).*)`", complaint, re.DOTALL)
     if wrong:
         return Refused(wrong[4], f"{wrong[3]}: {wrong[1].lower()}{wrong[2]}")

@@ -70,7 +70,8 @@ def read_relations(path: Path, on_bad_line: OnBadLine | None = None) -> dict[str
     """Return item id -> its (relation, entity), from CSV with the header `head,relation,tail`.
 
     A node `item:ID` is an item, any other an entity. Where an item is the tail, the relation's name gets a
-    `~` before it, which says that it is read backwards. Raises like `read_log`.
+    `~` before it, which says that it is read backwards. Raises like `read_log`, and ConfigurationError for a
+    file that relates no item.
     """
     columns = _columns(path, ("head", "relation", "tail"))
     relations: dict[str, list[tuple[str, str]]] = {}
@@ -79,6 +80,10 @@ def read_relations(path: Path, on_bad_line: OnBadLine | None = None) -> dict[str
             relations.setdefault(head.removeprefix(_NODE_OF_ITEM), []).append((relation, tail))
         if tail.startswith(_NODE_OF_ITEM):
             relations.setdefault(tail.removeprefix(_NODE_OF_ITEM), []).append((f"~{relation}", head))
+    if not relations:
+        raise ConfigurationError(
+            f"{path} relates no item: write items as item:ID, as in item:i4,made_by,Leaf"
+        )
     return relations
 
 
@@ -92,7 +97,8 @@ def _columns(path: Path, required: tuple[str, ...]) -> dict[str, int]:
     missing = [name for name in required if name not in names]
     if missing:
         raise ConfigurationError(
-            f"{path} cannot be read: expected a header with {','.join(required)}, found {header[:60]!r}"
+            f"{path} cannot be read: expected a header with {','.join(required)}, found {header[:60]!r}; "
+            "name the columns so"
         )
     if len(set(names)) < len(names):
         raise ConfigurationError(f"{path} cannot be read: a name is twice in its header, {header[:60]!r}")

@@ -1,5 +1,7 @@
 """Logs made by chance, for tests that evaluate."""
 
+from pathlib import Path
+
 import numpy as np
 
 from streams.events import ActionName, Interaction
@@ -28,3 +30,11 @@ def random_log(seed: int, events: int, items: int = 60, users: int = 12) -> list
 def interaction(user_id: str, item_id: str, time_ms: int, action: ActionName = "click") -> Interaction:
     """Return an interaction as the wire decodes it."""
     return Interaction(user_id=user_id, item_id=item_id, timestamp_ms=time_ms, action=action)
+
+
+def write_log(folder: Path, log: list[Interaction]) -> Path:
+    """Write a log as CSV."""
+    path = folder / "events.csv"
+    lines = [f"{e.user_id},{e.item_id},{e.timestamp_ms},{e.action}," for e in log]
+    path.write_text("\n".join(["user_id,item_id,timestamp,action,value", *lines]) + "\n")
+    return path

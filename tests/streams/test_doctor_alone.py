@@ -85,11 +85,14 @@ def test_memory_is_what_the_machine_has_within_the_containers_limit(
 
 
 def test_a_gpu_is_needed_only_where_the_settings_demand_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without one the CPU learns; where device is cuda that is a fault."""
+    """Without one the CPU learns; where device is cuda that is a fault, and no worker starts."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert machine.check_gpu(Settings(device="auto")).ok
+    check = machine.check_gpu(Settings(device="auto"))
+    assert check.ok
+    assert check.found.endswith("; the CPU learns")
     check = machine.check_gpu(Settings(device="cuda"))
     assert not check.ok
+    assert check.found.endswith('; device = "cuda" is refused')
     assert "set device to auto" in str(check.advice)
 
 

@@ -12,10 +12,9 @@ from models.prequential import BASELINES
 from streams.cli import main
 from streams.evaluation import Cost, Evaluation, Sharing, evaluate_log
 from streams.evaluation.chunks import SeenItems, cut
-from streams.events import Interaction
 from streams.scoreboard import SCORER
 from streams.settings import Settings
-from tests.streams.random_logs import START_MS, interaction, random_log
+from tests.streams.random_logs import START_MS, interaction, random_log, write_log
 
 SCORERS = (SCORER, *BASELINES)
 SETTINGS = Settings(device="cpu")
@@ -170,14 +169,6 @@ def test_one_worker_of_a_team_is_one_worker() -> None:
     assert ranks_of(evaluate_log(log, SETTINGS, "new", sharing=Sharing(1, 5))) == alone
 
 
-def write_log(folder: Path, log: list[Interaction]) -> Path:
-    """Write a log as CSV."""
-    path = folder / "events.csv"
-    lines = [f"{e.user_id},{e.item_id},{e.timestamp_ms},{e.action}," for e in log]
-    path.write_text("\n".join(["user_id,item_id,timestamp,action,value", *lines]) + "\n")
-    return path
-
-
 def test_the_command_prints_one_object_with_the_contracts_names(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -205,21 +196,6 @@ def test_the_command_prints_one_object_with_the_contracts_names(
     assert report["by_novelty"]["warm"]["scored"] + report["by_novelty"]["cold"]["scored"] == 200
 
 
-def test_an_open_catalogue_needs_items_or_relations(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Without a word on what is listed the call is refused; relations alone list what they are of."""
-    path = write_log(tmp_path, random_log(7, 60))
-    with pytest.raises(SystemExit) as exited:
-        main(["evaluate", str(path), "--candidates", "catalog"])
-    assert exited.value.code == 2
-    assert "--items FILE" in capsys.readouterr().err
-    relations = tmp_path / "relations.csv"
-    relations.write_text("head,relation,tail\nitem:i1,by,m1\nitem:i2,by,m1\n")
-    report = evaluated(path, capsys, "--relations", str(relations), "--candidates", "catalog", "--twins", "1")
-    assert 0 < report["related_share"] < 1
-
-
 def evaluated(path: Path, capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any]:
     """Run the command on a log and return its report."""
     with pytest.raises(SystemExit) as exited:
@@ -236,6 +212,7 @@ def test_the_command_says_under_which_conditions(tmp_path: Path, capsys: pytest.
     report = evaluated(path, capsys, "--effort", "low", "--batch-ties", "--workers", "2", "--late", "16")
     assert (report["effort"], report["batch_ties"], report["workers"]) == ("low", True, 2)
     assert (report["workers_late_events"], report["counters_equal"]) == (16, True)
+    assert (report["interest"], report["graph"], "encoder" in report) == ("auto", "sage", False)
     report = evaluated(path, capsys, "--set", "effort=half", "--set", "batch_ties=true")
     assert (report["effort"], report["batch_ties"]) == ("half", True)
     assert evaluated(path, capsys, "--set", "effort=half", "--effort", "full")["effort"] == "full"
@@ -310,6 +287,7 @@ def test_the_command_prints_tables_for_people(tmp_path: Path, capsys: pytest.Cap
         main(["evaluate", str(path), "--variant", "new"])
     assert exited.value.code == 0
     printed = capsys.readouterr().out
+    assert any("events/s" in line and line.endswith("MiB, cpu") for line in printed.splitlines())
     for words in ("whole log, variant new", "last 15 %", "last 10 %", "freshet", "repeat", "ndcg@10"):
         assert words in printed
 

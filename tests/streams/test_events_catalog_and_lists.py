@@ -96,6 +96,25 @@ def test_what_is_no_item_is_refused_by_its_field(key: bytes | None, value: bytes
     assert caught.value.reason == reason
 
 
+@pytest.mark.parametrize(
+    ("fields", "detail"),
+    [
+        ('"categories":"tea"', "categories: expected a list, found a string"),
+        ('"categories":["tea",5]', "categories[1]: expected a string, found an integer"),
+        ('"categories":[null]', "categories[0]: expected a string, found null"),
+        ('"title":true', "title: expected a string, found a boolean"),
+        ('"attributes":[]', "attributes: expected an object, found a list"),
+        ('"relations":[["a"]]', "relations[0]: expected a list of length 2"),
+        ('"item_id":1.5', "item_id: expected an integer or a string, found a number"),
+    ],
+)
+def test_what_is_wrong_with_an_item_is_said_in_words(fields: str, detail: str) -> None:
+    """A refusal names what was expected and found as a person would, not as the decoder's types."""
+    with pytest.raises(Refused) as caught:
+        decode_item(b"i1", f'{{"item_id":"i1",{fields}}}'.encode())
+    assert caught.value.detail == detail
+
+
 LIST = RecommendationList(
     user_id="u1",
     made_at=1763880000123,

@@ -200,8 +200,16 @@ def test_relations_go_to_the_items_of_both_ends(tmp_path: Path) -> None:
         "5": [("~goes with", "item:94")],
     }
     assert [entry.line for entry in bad] == [5]
-    with pytest.raises(ConfigurationError, match="expected a header with head,relation,tail"):
+    with pytest.raises(ConfigurationError, match=r"header with head,relation,tail.*; name the columns so$"):
         read_relations(_file(tmp_path, HEADER + GOOD))
+
+
+@pytest.mark.parametrize("lines", ["", "i4,made_by,Leaf\ni5,made_by,Leaf\n", "item:i4,,Leaf\n"])
+def test_relations_of_no_item_are_a_wrong_call(tmp_path: Path, lines: str) -> None:
+    """A file in which nothing is written as an item says how items are written."""
+    path = _file(tmp_path, f"head,relation,tail\n{lines}")
+    with pytest.raises(ConfigurationError, match="relates no item: write items as item:ID"):
+        read_relations(path, lambda _: None)
 
 
 names = st.text("abcäöü-_.019", min_size=1, max_size=12)

@@ -92,6 +92,7 @@ def test_a_log_with_seasons_says_when_they_turned(tmp_path: Path, freshet: Fresh
         (("replay", "log.csv", "--speed", "inf"), "--speed inf: expected a number above 0"),
         (("replay", "log.csv", "--speed", "2", "--rate", "2"), "exclude each other"),
         (("replay", "log.csv", "--relations", "log.csv"), "name their file with --items"),
+        (("replay", "log.csv", "--items", "i.jsonl", "--relations", "r.csv"), "relates no item"),
         (("replay", "log.csv", "--limit", "0"), "--limit"),
     ],
 )
@@ -105,6 +106,8 @@ def test_a_wrong_call_is_one_line(
     """A wrong call exits 2 with one line on stderr and nothing on stdout, before Kafka is asked anything."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "log.csv").write_text(LOG)
+    (tmp_path / "i.jsonl").write_text(ITEMS)
+    (tmp_path / "r.csv").write_text("head,relation,tail\ni1,made by,b\n")
     code, out, err = freshet(*arguments)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert complaint in err

@@ -106,6 +106,42 @@ def test_an_unknown_name_is_refused_with_advice(monkeypatch: pytest.MonkeyPatch)
         load_encoder("no/such")
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"), [("ngram", "ngrams"), ("n-grams", "ngrams"), ("Auto", "auto"), ("of", "off")]
+)
+def test_a_misspelt_word_is_not_looked_for_on_the_hub(
+    name: str, meant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is nearly one of the words is refused with that word, and nobody is asked for it."""
+    asked: list[object] = []
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: asked.append(name))
+    with pytest.raises(EncoderError, match=f"did you mean '{meant}'"):
+        load_encoder(name)
+    assert not asked
+
+
+@pytest.mark.parametrize("missing", [None, "tokenizer.json", "model.safetensors", "1_Pooling/config.json"])
+def test_the_hub_is_asked_only_for_what_is_not_there_whole(
+    tmp_path: Path, missing: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that was fetched before needs no network; one whose fetch broke off is fetched again."""
+    (tmp_path / "1_Pooling").mkdir()
+    files = ("config.json", "tokenizer.json", "model.safetensors", "modules.json", "1_Pooling/config.json")
+    asked: list[bool] = []
+
+    def fetch(_: str, *, allow_patterns: list[str], local_files_only: bool = False) -> str:
+        assert allow_patterns
+        asked.append(not local_files_only)
+        for file in files:
+            if file != missing or not local_files_only:
+                (tmp_path / file).write_text('{"hidden_size": 8}')
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    assert load_encoder("some/model").dimensions == 8
+    assert asked == ([False] if missing is None else [False, True])
+
+
 @pytest.mark.parametrize("missing", ["config.json", "model.safetensors"])
 def test_a_folder_without_a_model_is_refused(tmp_path: Path, missing: str) -> None:
     """What a folder lacks is named before anything is loaded."""
