@@ -17,5 +17,6 @@ def interest_of(settings: Settings, device: str) -> InterestModel | None:
         row_learning_rate=learning.item_learning_rate,
         l2=learning.l2,
         longest_gradient=learning.longest_gradient,
+        may_rest=learning.may_rest,
     )
     return InterestModel(interest, device=device, seed=settings.seed)

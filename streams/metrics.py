@@ -89,6 +89,14 @@ class Metrics:
         self.interest_ndcg_sum = counter(
             "interest_ndcg_sum", "Sum of NDCG@10 of these by interest alone.", "variant"
         )
+        self.interest_worth_nats = gauge(
+            "interest_worth_nats",
+            "How much less the mixer's log-loss is with the interest model, by the last trial; NaN before.",
+        )
+        self.interest_worth_nats.set(float("nan"))
+        self.interest_resting = gauge(
+            "interest_resting", "1 while the interest model is not asked, for it was worth nothing."
+        )
         self.loss = gauge("loss", "Moving mean of the training loss, nats an event.", "part")
 
         self.skipped_learning = counter(

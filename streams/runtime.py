@@ -249,6 +249,11 @@ class Runtime(mode.Service):  # type: ignore[misc]
         interest = recommender.learner.interest
         if interest is not None and interest.loss is not None:
             metrics.loss.labels("interest").set(interest.loss)
+        trial = recommender.learner.trial
+        if trial is not None:
+            metrics.interest_resting.set(trial.is_resting)
+        if trial is not None and trial.worth is not None:
+            metrics.interest_worth_nats.set(trial.worth.nats)
         partitions = [lane.partition for lane in owned if lane.partition.is_open]
         metrics.users.set(sum(part.overlay.stored_users for part in partitions))
         metrics.state_bytes.set(sum(part.store.approximate_bytes() for part in partitions))

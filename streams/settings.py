@@ -72,6 +72,7 @@ class InterestLearning(Struct, frozen=True, forbid_unknown_fields=True):
     item_learning_rate: Rate = 0.05
     l2: Annotated[float, Meta(ge=0, le=1)] = 0.0
     longest_gradient: Annotated[float, Meta(gt=0, le=1e6)] = 10.0
+    may_rest: bool = True
 
 
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):

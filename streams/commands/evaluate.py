@@ -235,6 +235,13 @@ def _about_targets(report: dict[str, Any]) -> Iterator[str]:
     if report["candidates"] == "catalog":
         each = (f"{name} {told['ndcg@10']['full']:.4f}" for name, told in report["by_novelty"].items())
         yield f"ndcg@10 of items that had occurred, and of items that had not: {', '.join(each)}"
+    if "interest_worth" in report:
+        worth = report["interest_worth"]
+        yield (
+            f"interest is worth {worth['nats']:.4f} nats an event to the mixer (standard error "
+            f"{worth['error_nats']:.4f}, {worth['events']} events)"
+            + (", which is too little: it rests" if worth["is_resting"] else "")
+        )
     if len(report["targets"]) < len(ACTIONS):
         yield (
             f"predicted and scored: {', '.join(report['targets'])}; of weight 0, and only counted: "

@@ -69,6 +69,9 @@ def evaluate_log(
     }
     if listing.items and settings.content:
         conditions["encoder"] = settings.encoder
+    if team.trial is not None and team.trial.worth is not None:
+        worth = team.trial.worth._asdict()
+        conditions["interest_worth"] = {**worth, "is_resting": team.trial.is_resting}
     if sharing.workers > 1:
         conditions["workers_late_events"] = sharing.late_events
         conditions["counters_equal"] = len(set(counters)) == 1

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from models.prequential import BASELINES
 from models.text import EncoderError
+from models.trial import Trial
 from state.memory import MemoryStore
 from state.overlay import Overlay
 from streams.encoding import OnProgress, open_encoding, wrong_encoder
@@ -124,6 +125,11 @@ class Team:
     def device(self) -> str:
         """Where the models compute."""
         return self._members[0].recommender.device
+
+    @property
+    def trial(self) -> Trial | None:
+        """The first worker's trial of its interest model."""
+        return self._members[0].recommender.learner.trial
 
     def step(self, first: int, chunk: Sequence[Interaction]) -> int:
         """Apply a chunk whose first event has this number in the log; return how many events were late."""

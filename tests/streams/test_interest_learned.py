@@ -119,7 +119,7 @@ def test_a_checkpoint_serves_by_another_optimizer(caplog: pytest.LogCaptureFixtu
 
 def test_the_settings_reach_the_model() -> None:
     """What is set of how it learns is what the model learns by; the defaults are the model's own."""
-    learning = InterestLearning("sgd", "adamw", 0.3, 0.4, 0.5, 6.0)
+    learning = InterestLearning("sgd", "adamw", 0.3, 0.4, 0.5, 6.0, may_rest=False)
     default, model = (
         interest_of(ON, "cpu"),
         interest_of(msgspec.structs.replace(ON, interest_learning=learning), "cpu"),
@@ -130,7 +130,7 @@ def test_the_settings_reach_the_model() -> None:
     theirs = model.settings
     assert (theirs.optimizer, theirs.row_optimizer) == ("sgd", "adamw")
     assert (theirs.learning_rate, theirs.row_learning_rate) == (0.3, 0.4)
-    assert (theirs.l2, theirs.longest_gradient) == (0.5, 6.0)
+    assert (theirs.l2, theirs.longest_gradient, theirs.may_rest) == (0.5, 6.0, False)
 
 
 def test_lists_know_it_and_depend_on_nobody_else_who_is_asked_for() -> None:
