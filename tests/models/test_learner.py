@@ -255,6 +255,8 @@ def test_a_forgotten_user_is_in_no_array_any_more() -> None:
     learner, random = Learner(), _random()
     feed(learner, 160, random, user=7)
     feed(learner, 165, random, user=9)
+    for name in ("now_ms", "lengths", "past_rows", "past_actions", "past_times_ms"):
+        getattr(learner.waiting.slots, name)[:5] = 9
     before = learner.snapshot()
     stored = int((before["memory_users"] == 9).sum())
     assert learner.forget(9) == stored + 5
@@ -265,7 +267,10 @@ def test_a_forgotten_user_is_in_no_array_any_more() -> None:
         column = f"memory_{name}"
         assert not after[column][theirs].any()
         assert np.array_equal(after[column][~theirs], before[column][~theirs])
-        assert not after[f"waiting_{name}"][:5].any() or name == "weights"
+        assert not after[f"waiting_{name}"][:5].any()
+    for name in ("now_ms", "lengths", "past_actions", "past_times_ms"):
+        assert not after[f"waiting_{name}"][:5].any()
+    assert (after["waiting_past_rows"][:5] == -1).all()
     assert [rank for _, rank in feed(learner, 11, random)[:5]] == [None] * 5
     feed(learner, 400, random)
     assert np.isfinite(learner.weights()).all()

@@ -169,6 +169,18 @@ def test_logits_depend_on_nobody_else_in_the_batch() -> None:
         assert np.array_equal(model.logits(alone, asked[:, :11])[0], everything[user, :11])
 
 
+def test_logits_of_few_items_depend_on_nobody_else_in_the_batch() -> None:
+    """One event and two candidates get the same logits alone and among others, bit for bit."""
+    model = taught(SMALL, 30)
+    for each in _fresh(20):
+        short = each.sequences._replace(lengths=np.ones(BATCH, np.int32))
+        asked = each.candidates[:, :2]
+        everything = model.logits(short, asked)
+        for user in range(BATCH):
+            alone = model.logits(_rows(short, user, user + 1), asked[user : user + 1])
+            assert np.array_equal(alone[0], everything[user])
+
+
 def test_padding_changes_nothing() -> None:
     """A sequence in a wider array, or one whose oldest events lie beyond what is looked at, is the same."""
     model, (each,) = taught(), _fresh(1)

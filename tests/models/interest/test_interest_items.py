@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from models.interest import InterestModel
@@ -118,3 +119,17 @@ def test_an_item_of_many_events_keeps_its_vector() -> None:
     encoder.admit(np.full(600, 4, np.int32))
     assert encoder.slot(4) == slot
     assert _values(encoder, 4) == values
+
+
+@pytest.mark.parametrize("events", [3, 8])
+def test_items_that_come_and_go_need_no_more_room_as_the_stream_grows_old(events: int) -> None:
+    """Where items have a few events and are gone, vectors take the room of those in use, whatever came."""
+    encoder = ItemEncoder(replace(SMALL, expire_after=1000), _CPU, seed=0)
+    first, a_step = 0, 32 // events
+    for _ in range(1500):
+        targets = np.repeat(np.arange(first, first + a_step, dtype=np.int32), events)
+        first += a_step
+        encoder.reserve(first)
+        encoder.admit(targets)
+        _learn(encoder, targets.tolist(), 1)
+    assert len(encoder.snapshot()["owners"]) < 3 * 1000 // events
