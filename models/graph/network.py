@@ -1,7 +1,7 @@
 """What an item's neighbourhood says of it: a heterogeneous graph network of two layers, by torch-geometric.
 
 Items speak to the entities that they share, entities and related items to the item. The item's own vector is
-no part of its message: v_i' = v_i + gate * v_r joins the two outside.
+no part of its message (but with GCN, whose layers add it): v_i' = v_i + gate * v_r joins the two outside.
 """
 
 import sys
