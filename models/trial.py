@@ -43,7 +43,7 @@ class Worth(NamedTuple):
 class Trial:
     """Compares a mixer with one that does without the last columns, now and then; says whether these rest.
 
-    A trial goes on until the worth is surely more than nothing, or surely less than LEAST_NATS.
+    A trial goes on until the worth is surely more than LEAST_NATS, or surely less.
     """
 
     def __init__(self, columns: int, without: Backend) -> None:
@@ -140,7 +140,7 @@ class Trial:
         error = math.sqrt(variance / self._count)
         if mean + _SURE * error < LEAST_NATS:
             self._enter(_RESTING)
-        elif mean - _SURE * error > 0:
+        elif mean - _SURE * error > LEAST_NATS:
             self._enter(_EARNING)
         else:
             return
