@@ -36,6 +36,8 @@ MOST_WAITING = 250_000
 LOOKED_UP = 256  # texts whose vectors are read from disk at once
 ENCODED = 32  # texts that are encoded at once beside the stream
 ENCODED_ALONE = 512
+FIRST_PAUSE_SECONDS = 1.0  # after an error, twice as long after each that follows it
+LONGEST_PAUSE_SECONDS = 60.0
 _NICENESS = 10  # measured on two busy cores: the model keeps nine tenths of its pace, at 5 two thirds
 
 log = logging.getLogger(__name__)
@@ -83,6 +85,8 @@ class TextEncoding:
     `submit` and `groups` belong to the model's thread. Between `start` and `stop` a thread of its own looks
     texts up on disk, encodes those that nobody encoded before and finds neighbours, the newest texts first;
     the model's thread takes in what it finds. Without `start`, `drain` does the same in the caller's thread.
+
+    A portion that fails is tried again, later and later; only without an encoder it is over.
     """
 
     def __init__(
@@ -94,7 +98,7 @@ class TextEncoding:
     ) -> None:
         """`on_found` is called in the model's thread after `groups` took in what was found."""
         self.groups = TextNeighbours()
-        self.failure: str | None = None
+        self.failure: str | None = None  # why texts wait, or will wait for ever; any thread may read it
         self._encoder = encoder
         self._store = store
         self._search = NeighbourSearch(encoder.dimensions)
@@ -103,17 +107,18 @@ class TextEncoding:
         self._arrived: deque[_Text] = deque()  # not looked up yet
         self._missing: list[_Text] = []  # a heap of those that are on no disk
         self._submitted: set[int] = set()  # groups; others are known from a checkpoint alone
-        self._taken = 0
+        self._waiting: set[int] = set()  # of these, those whose vectors were not taken in yet
         self._is_refusing = False
         self._may_work = threading.Condition()
         self._is_stopping = False
+        self._is_over = False  # the encoder cannot be had: no text is kept any more
         self._thread: threading.Thread | None = None
         metrics.text_waiting.set_function(lambda: self.waiting)
 
     @property
     def waiting(self) -> int:
         """How many texts have no vector yet."""
-        return len(self._submitted) - self._taken
+        return len(self._waiting)
 
     def submit(self, text: str) -> int:
         """Return the group of a text, -1 for "", and for a new one while MOST_WAITING others wait."""
@@ -126,9 +131,11 @@ class TextEncoding:
             return NONE
         group = self.groups.admit(hashed)
         self._submitted.add(group)
+        self._waiting.add(group)
         with self._may_work:
-            self._arrived.append(_Text(-group, hashed, text, time.monotonic()))
-            self._may_work.notify()
+            if not self._is_over:
+                self._arrived.append(_Text(-group, hashed, text, time.monotonic()))
+                self._may_work.notify()
         return group
 
     def vectors(self, groups: Rows) -> Floats:
@@ -160,16 +167,45 @@ class TextEncoding:
             on_progress(total - self.waiting, total)
 
     def _work(self, post: Post) -> None:
-        """Work until it is stopped, or until something is wrong with the encoder."""
+        """Work until it is stopped, or until there is no encoder."""
         _give_way()
-        try:
-            while self._wait():
-                found = self._next(ENCODED)
-                if len(found.groups):
-                    post(self._take, found).result()
-        except Exception as error:
-            self.failure = f"texts are no longer encoded: {error}"
-            log.exception("texts are no longer encoded, %d wait; the stream goes on without", self.waiting)
+        found: Found | None = None  # and not taken in yet
+        pause = FIRST_PAUSE_SECONDS
+        while found or self._wait():
+            missing = len(self._missing)
+            try:
+                found = found or self._next(ENCODED)
+                post(self._take, found).result()
+            except EncoderError as error:
+                self._give_up(error)
+                return
+            except Exception as error:
+                self._complain(error, pause)
+                if self._is_stopped_within(pause):
+                    return
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                continue
+            found = None
+            if len(self._missing) < missing or not self._missing:  # texts on disk say nothing of the encoder
+                pause = FIRST_PAUSE_SECONDS
+                if self.failure:
+                    log.info("texts are encoded again, %d wait", self.waiting)
+                self.failure = None
+
+    def _complain(self, error: Exception, pause: float) -> None:
+        """Say what went wrong, and when it is tried again."""
+        self.failure = f"texts wait, the last try failed: {error!r}"
+        again = "%s; %d wait, the next try is in %g s"
+        log.warning(again, self.failure, self.waiting, pause, exc_info=error)
+
+    def _give_up(self, error: EncoderError) -> None:
+        """Say that no text will be encoded, and keep none."""
+        self.failure = f"texts are no longer encoded: {error}"
+        log.exception("texts are no longer encoded, %d wait; the stream goes on without", self.waiting)
+        with self._may_work:
+            self._is_over = True
+            self._arrived.clear()
+            self._missing.clear()
 
     def _wait(self) -> bool:
         """Return True when there is work, False when it is over."""
@@ -177,20 +213,35 @@ class TextEncoding:
             self._may_work.wait_for(lambda: self._is_stopping or self._arrived or self._missing)
             return not self._is_stopping
 
+    def _is_stopped_within(self, seconds: float) -> bool:
+        with self._may_work:
+            return self._may_work.wait_for(lambda: self._is_stopping, seconds)
+
     def _next(self, encoded: int) -> Found:
-        """Look some texts up, or, when all were, encode some."""
+        """Look some texts up, or, when all were, encode some; where that fails they wait as before."""
         if self._arrived:
-            return self._look_up([self._arrived.pop() for _ in range(min(LOOKED_UP, len(self._arrived)))])
+            portion = [self._arrived.pop() for _ in range(min(LOOKED_UP, len(self._arrived)))]
+            try:
+                return self._look_up(portion)
+            except Exception:
+                self._arrived.extend(reversed(portion))
+                raise
         portion = [heapq.heappop(self._missing) for _ in range(min(encoded, len(self._missing)))]
-        return self._encode(portion)
+        try:
+            return self._encode(portion)
+        except Exception:
+            for text in portion:
+                heapq.heappush(self._missing, text)
+            raise
 
     def _look_up(self, texts: Sequence[_Text]) -> Found:
         """Find the neighbours of those whose vectors are on disk; the others go on to wait."""
         vectors, is_known = self._store.get([text.hashed for text in texts])
+        found = self._find(list(compress(texts, is_known)), vectors[is_known])
         for text in compress(texts, ~is_known):
             heapq.heappush(self._missing, text)
         self._metrics.texts_known.inc(int(is_known.sum()))
-        return self._find(list(compress(texts, is_known)), vectors[is_known])
+        return found
 
     def _encode(self, texts: Sequence[_Text]) -> Found:
         """Find the neighbours of texts that were never encoded."""
@@ -214,7 +265,7 @@ class TextEncoding:
     def _take(self, found: Found) -> None:
         """Take in what was found, in the model's thread."""
         self.groups.take(found)
-        self._taken += len(found.groups)
+        self._waiting.difference_update(found.groups.tolist())
         self.on_found(found)
 
     def _refuse(self) -> None:

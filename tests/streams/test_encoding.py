@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.arrays import NONE
-from models.text import Found, VectorStore
+from models.text import EncoderError, Found, VectorStore
 from streams import encoding
 from streams.encoding import TextEncoding
 from streams.metrics import Metrics
@@ -39,12 +40,18 @@ class Letters:
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1)
 
 
-class Broken(Letters):
-    """An encoder that fails."""
+class Failing(Letters):
+    """An encoder that fails with errors, one a call, before it works."""
+
+    def __init__(self, *errors: Exception) -> None:
+        super().__init__()
+        self.errors = list(errors)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Fail."""
-        raise RuntimeError(f"{len(texts)} texts are too many for me")
+        """Fail, or encode."""
+        if self.errors:
+            raise self.errors.pop(0)
+        return super().encode(texts)
 
 
 @pytest.fixture
@@ -155,20 +162,91 @@ def test_stopping_does_not_wait_for_what_waits(tmp_path: Path, model_thread: Thr
     assert len(VectorStore(tmp_path, encoder.name, encoder.dimensions)) == len(encoder.asked)
 
 
-def test_a_broken_encoder_does_not_end_the_stream(
+def test_without_an_encoder_the_stream_goes_on(
     tmp_path: Path, model_thread: ThreadPoolExecutor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Texts stay without vectors, the log says why, and groups are given as before."""
-    texts = made(tmp_path, Broken())
+    """Texts stay without vectors and are not kept, the log says why, and groups are given as before."""
+    texts = made(tmp_path, Failing(EncoderError("no weights in model.safetensors")))
     with caplog.at_level(logging.ERROR):
         texts.start(model_thread.submit)
-        texts.submit("a")
+        model_thread.submit(texts.submit, "a").result()
         assert texts._thread is not None
         texts._thread.join(DEADLINE_SECONDS)
-    assert texts.failure == "texts are no longer encoded: 1 texts are too many for me"
-    assert "1 texts are too many for me" in caplog.text
-    assert texts.submit("b") == 1
+    assert texts.failure == "texts are no longer encoded: no weights in model.safetensors"
+    assert "texts are no longer encoded, 1 wait" in caplog.text
+    assert "no weights in model.safetensors" in caplog.text
+    assert [texts.submit("b"), texts.waiting, len(texts._arrived)] == [1, 2, 0]
     texts.stop()
+
+
+def test_a_portion_that_fails_is_tried_again(
+    tmp_path: Path,
+    model_thread: ThreadPoolExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """After errors of encoder, disk and model's thread that pass, every text has its vector."""
+    monkeypatch.setattr(encoding, "FIRST_PAUSE_SECONDS", 0.01)
+    encoder, done = Failing(RuntimeError("CUDA out of memory"), ValueError("again")), threading.Event()
+    disk, model, failures = [OSError("a bad sector")], [RuntimeError("not now")], set[str | None]()
+
+    def on_found(found: Found) -> None:
+        failures.add(texts.failure)
+        if len(found.groups) and model:
+            raise model.pop()
+        if texts.waiting == 0:
+            done.set()
+
+    texts = made(tmp_path, encoder, on_found)
+    get = texts._store.get
+
+    def get_at_last(hashes: Sequence[bytes]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        if disk:
+            raise disk.pop()
+        return get(hashes)
+
+    monkeypatch.setattr(texts._store, "get", get_at_last)
+    words = [f"{'a' * number}b" for number in range(100)]
+    for word in words:
+        texts.submit(word)
+    with caplog.at_level(logging.INFO):
+        texts.start(model_thread.submit)
+        assert done.wait(DEADLINE_SECONDS)
+        texts.stop()
+    assert sorted(encoder.asked) == sorted(words)
+    for error in ("CUDA out of memory", "again", "a bad sector", "not now"):
+        assert f"{error}')" in caplog.text
+    assert "texts wait, the last try failed: ValueError('again')" in failures
+    assert texts.failure is None
+    assert caplog.text.count("texts are encoded again") == 1
+
+
+def test_pauses_grow_to_a_minute_and_end_with_a_stop(
+    tmp_path: Path, model_thread: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that has an error again and again asks ever more seldom, and stops at once all the same."""
+    pauses, texts = [], made(tmp_path, Failing(*map(RuntimeError, range(9))))
+
+    def pausing(seconds: float) -> bool:
+        pauses.append(seconds)
+        return len(pauses) == 9
+
+    monkeypatch.setattr(texts, "_is_stopped_within", pausing)
+    texts.submit("a")
+    texts.start(model_thread.submit)
+    assert texts._thread is not None
+    texts._thread.join(DEADLINE_SECONDS)
+    texts.stop()
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    held = made(tmp_path, Failing(RuntimeError("once")))
+    held.submit("a")
+    held.start(model_thread.submit)
+    while held.failure is None:
+        time.sleep(0.01)
+    started = time.monotonic()
+    held.stop()
+    assert time.monotonic() - started < 0.9
+    assert held.waiting == 1
 
 
 def test_a_full_disk_costs_the_next_start_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
