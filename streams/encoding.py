@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from models.arrays import NONE, Floats, Rows
+from models.arrays import Floats, Rows
 from models.text import (
     EncoderError,
     Found,
@@ -121,14 +121,18 @@ class TextEncoding:
         return len(self._waiting)
 
     def submit(self, text: str) -> int:
-        """Return the group of a text, -1 for "", and for a new one while MOST_WAITING others wait."""
+        """Return the group of a text, -1 for "", and for an unknown one while MOST_WAITING others wait.
+
+        One that a checkpoint knows keeps its group and its neighbours then; newcomers are not compared with
+        it until its text is submitted again.
+        """
         hashed = text_hash(text)
         group = self.groups.group(hashed)
         if group in self._submitted or not text:
             return group
         if self.waiting >= MOST_WAITING:
             self._refuse()
-            return NONE
+            return group
         group = self.groups.admit(hashed)
         self._submitted.add(group)
         self._waiting.add(group)
@@ -272,7 +276,7 @@ class TextEncoding:
         if not self._is_refusing:
             self._is_refusing = True
             log.warning(
-                "%d texts wait to be encoded: items with other texts come without, until listed again",
+                "%d texts wait to be encoded: items with unknown texts come without, until listed again",
                 MOST_WAITING,
             )
 

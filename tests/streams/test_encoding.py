@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from models.arrays import NONE
-from models.text import EncoderError, Found, VectorStore
+from models.text import EncoderError, Found, VectorStore, text_hash
 from streams import encoding
 from streams.encoding import TextEncoding
 from streams.metrics import Metrics
@@ -274,6 +274,18 @@ def test_what_waits_is_bounded(
     assert caplog.text.count("wait to be encoded") == 1
     texts.drain()
     assert texts.submit("c") == 2
+
+
+def test_what_a_checkpoint_knows_is_not_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though too many texts wait, one that had a group keeps it, and is encoded when it comes again."""
+    monkeypatch.setattr(encoding, "MOST_WAITING", 1)
+    texts = made(tmp_path, Letters())
+    assert texts.groups.adopt(np.array([list(text_hash(text)) for text in ("a", "b")], np.uint8))
+    assert [texts.submit(text) for text in ("a", "b", "c")] == [0, 1, NONE]
+    assert texts.waiting == 1
+    texts.drain()
+    assert texts.submit("b") == 1
+    assert texts.waiting == 1
 
 
 def test_progress_is_told(tmp_path: Path) -> None:
