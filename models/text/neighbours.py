@@ -32,8 +32,9 @@ class NeighbourSearch:
     """Finds for every group its NEAREST others by cosine; belongs to one thread.
 
     A newcomer is compared with all that are there, in blocked matrix products, and enters their lists as they
-    enter its own. Exact among the last MOST groups; those before them keep the lists that they have, and
-    enter no others. Vectors are kept as float16, 200 MB for 262,144 of 384 dimensions.
+    enter its own. Exact among MOST groups. Where there are more, those with the highest numbers are kept, in
+    whatever order they arrive: the others are compared when they arrive, keep the lists that they have and
+    enter no more. Vectors are kept as float16, 200 MB for 262,144 of 384 dimensions.
     """
 
     def __init__(self, dimensions: int, most: int = MOST) -> None:
@@ -90,9 +91,11 @@ class NeighbourSearch:
         self._merge(groups, vectors, groups, vectors, True)
         places = groups % self._most
         for place, group, vector in zip(places.tolist(), groups.tolist(), vectors, strict=True):
-            self._tiles[place // TILE][place % TILE] = vector
-            self._occupied[place // TILE] += 1
-            self._group_at[place] = group
+            other = self._group_at[place]
+            if other <= group:
+                self._tiles[place // TILE][place % TILE] = vector
+                self._occupied[place // TILE] += other == NONE
+                self._group_at[place] = group
 
     def _merge(
         self, groups: Rows, vectors: torch.Tensor, others: Rows, older: torch.Tensor, is_same: bool

@@ -100,6 +100,18 @@ def test_beyond_the_bound_the_latest_are_compared() -> None:
     assert not search.vectors(np.array([0], np.int32)).any()
 
 
+def test_beyond_the_bound_the_newest_may_come_first() -> None:
+    """Older groups that arrive after newer ones find them, and do not take their places."""
+    most, count = 4, 8
+    vectors = np.ones((count, DIMENSIONS), np.float32) / np.float32(DIMENSIONS**0.5)
+    texts, search = admitted(count + 1), NeighbourSearch(DIMENSIONS, most)
+    for group in range(count - 1, -1, -1):
+        texts.take(search.add(np.array([group], np.int32), vectors[group : group + 1]))
+    texts.take(search.add(np.array([count], np.int32), vectors[:1]))
+    assert sorted(texts.neighbours[0][texts.neighbours[0] != NONE].tolist()) == [4, 5, 6, 7]
+    assert sorted(texts.neighbours[count][texts.neighbours[count] != NONE].tolist()) == [4, 5, 6, 7]
+
+
 def test_vectors_of_another_encoder_are_refused() -> None:
     """Vectors of another length are an error that names both shapes."""
     with pytest.raises(ValueError, match=r"\(1, 3\), expected \(1, 24\)"):
