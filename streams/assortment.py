@@ -83,7 +83,10 @@ class Assortment:
         """Return a copy of what is known of the listed; empty if nothing ever was."""
         if self.content is None:
             return {}
-        texts = {} if self._texts is None else {"text_hashes": self._texts.groups.hashes()}
+        texts = {}
+        if self._texts is not None:
+            name = np.frombuffer(self._texts.encoder_name.encode(), np.uint8)
+            texts = {"text_hashes": self._texts.groups.hashes(), "text_encoder": name}
         relations = {f"{_RELATIONS}{name}": each for name, each in self.relations.snapshot().items()}
         words = (
             {}
@@ -99,11 +102,17 @@ class Assortment:
         content = self._open()
         content.restore(arrays)
         self.relations.restore(_of(_RELATIONS, arrays))
-        hashes = arrays.get("text_hashes", np.zeros((0, HASH_BYTES), np.uint8))
-        if self._texts is None or not self._texts.groups.adopt(hashes):
+        if self._texts is None or not self._resume(self._texts, content, arrays):
             content.forget_texts()  # whose numbers would mean others
         elif self._words is not None and (of_words := _of(_WORDS, arrays)):
             self._words.restore(of_words)
+
+    def _resume(self, texts: TextEncoding, content: Content, arrays: Mapping[str, NDArray[Any]]) -> bool:
+        """Let texts have the groups and the neighbours that they had."""
+        hashes = arrays.get("text_hashes", np.zeros((0, HASH_BYTES), np.uint8))
+        encoder = arrays.get("text_encoder", np.zeros(0, np.uint8))  # which was not kept at first
+        near, nearness = content.tables.near[: len(hashes)], content.tables.nearness[: len(hashes)]
+        return texts.resume(hashes, near, nearness, encoder.tobytes().decode())
 
     def _open(self) -> Content:
         """Return what is known of the listed, which the model looks at from the first call on."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.arrays import Floats, Rows
 from models.text import (
@@ -145,6 +146,23 @@ class TextEncoding:
     def vectors(self, groups: Rows) -> Floats:
         """Return float32[n, D], the unit vectors of groups, zeros where there is none yet; in any thread."""
         return self._search.vectors(groups)
+
+    @property
+    def encoder_name(self) -> str:
+        """Return what tells the vectors from those of any other encoder."""
+        return self._encoder.name
+
+    def resume(self, hashes: NDArray[np.uint8], near: Rows, nearness: Floats, encoder_name: str) -> bool:
+        """Go on from uint8[G, HASH_BYTES] hashes of groups and from their lists, before `start`.
+
+        int32[G, NEAREST] neighbours and float32[G, NEAREST] similarities of this encoder, by its name, are
+        kept and become exact again; those of another serve until a group's text is encoded. Returns False,
+        and leaves everything, where there are groups.
+        """
+        is_fresh = self.groups.adopt(hashes)
+        if is_fresh:
+            self._search.resume(near, nearness, encoder_name != self.encoder_name)
+        return is_fresh
 
     def start(self, post: Post) -> None:
         """Begin to work beside the stream; `post` calls in the model's thread."""

@@ -35,6 +35,8 @@ class NeighbourSearch:
     enter its own. Exact among MOST groups. Where there are more, those with the highest numbers are kept, in
     whatever order they arrive: the others are compared when they arrive, keep the lists that they have and
     enter no more. Vectors are kept as float16, 200 MB for 262,144 of 384 dimensions.
+
+    A search that goes on from lists (`resume`) has them whole at once, and exact when the vectors are there.
     """
 
     def __init__(self, dimensions: int, most: int = MOST) -> None:
@@ -45,9 +47,20 @@ class NeighbourSearch:
         self._group_at: Rows = np.full(0, NONE, np.int32)  # [places]
         self._neighbours: Rows = np.full((0, NEAREST), NONE, np.int32)
         self._similarities: Floats = np.zeros((0, NEAREST), np.float32)
+        self._stale = np.zeros(0, np.bool_)  # lists that other vectors gave
         self._marks = np.zeros(0, np.uint8)
         self._older = torch.empty(TILE, dimensions)  # a tile as float32
         self._products = torch.empty(BATCH * TILE)
+
+    def resume(self, neighbours: Rows, similarities: Floats, is_stale: bool = False) -> None:
+        """Go on from the lists int32[G, NEAREST] and float32[G, NEAREST] of the first G groups.
+
+        `is_stale`: other vectors gave them. Such a list is made anew as soon as its group has a vector.
+        """
+        count = len(neighbours)
+        self._make_room(count)
+        self._neighbours[:count], self._similarities[:count] = neighbours, similarities
+        self._stale[:count] = is_stale
 
     def add(self, groups: Rows, vectors: Floats) -> Found:
         """Compare newcomers, int32[n] groups with float32[n, D] unit vectors, with all and with each other.
@@ -57,6 +70,8 @@ class NeighbourSearch:
         if vectors.shape != (len(groups), self.dimensions):
             raise ValueError(f"vectors of shape {vectors.shape}, expected {(len(groups), self.dimensions)}")
         self._make_room(int(groups.max(initial=NONE)) + 1)
+        anew = groups[self._stale[groups]]
+        self._neighbours[anew], self._similarities[anew], self._stale[anew] = NONE, 0.0, False
         for start in range(0, len(groups), BATCH):
             part = slice(start, start + BATCH)
             self._enter(groups[part], torch.from_numpy(np.ascontiguousarray(vectors[part], np.float32)))
@@ -113,6 +128,7 @@ class NeighbourSearch:
             more = max(groups, 2 * len(self._marks)) - len(self._marks)
             self._neighbours = np.concatenate([self._neighbours, np.full((more, NEAREST), NONE, np.int32)])
             self._similarities = np.concatenate([self._similarities, np.zeros((more, NEAREST), np.float32)])
+            self._stale = np.concatenate([self._stale, np.zeros(more, np.bool_)])
             self._marks = np.concatenate([self._marks, np.zeros(more, np.uint8)])
         while len(self._tiles) * TILE < min(groups, self._most):
             self._tiles.append(torch.zeros(TILE, self.dimensions, dtype=torch.float16))
@@ -148,8 +164,8 @@ def _enter_lists(
             if entering:
                 for right in range(start, end):
                     other, similarity = others[right], row[right]
-                    if similarity > floors[right] and similarity > similarities[other, last]:
-                        _enter(neighbours[other], similarities[other], group, similarity)
+                    is_near = similarity > floors[right] and similarity > similarities[other, last]
+                    if is_near and _enter(neighbours[other], similarities[other], group, similarity):
                         floors[right] = similarities[other, last]
                         marks[other] = _MARKED
                     if similarity > similarities[group, last] and other >= 0:
@@ -157,8 +173,11 @@ def _enter_lists(
 
 
 @compiled
-def _enter(neighbours: Rows, similarities: Floats, other: np.int32, similarity: np.float32) -> None:
-    """Put one into a list that is sorted by similarity, in place of its last."""
+def _enter(neighbours: Rows, similarities: Floats, other: np.int32, similarity: np.float32) -> bool:
+    """Put one into a list that is sorted by similarity, in place of its last; False where it is in it."""
+    for place in range(len(neighbours)):
+        if neighbours[place] == other:
+            return False
     place = len(neighbours) - 1
     while place > 0 and similarities[place - 1] < similarity:
         neighbours[place] = neighbours[place - 1]
@@ -166,3 +185,4 @@ def _enter(neighbours: Rows, similarities: Floats, other: np.int32, similarity: 
         place -= 1
     neighbours[place] = other
     similarities[place] = similarity
+    return True

@@ -1,0 +1,101 @@
+"""What texts are near to which, through the recommender: restarts, and items that say something else."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from models.checkpoint import decode_checkpoint, encode_checkpoint
+from streams.encoding import TextEncoding, open_encoding
+from streams.events import ItemListed
+from streams.learned import restore, snapshot
+from streams.metrics import Metrics
+from streams.recommender import Recommender
+from streams.settings import Settings
+
+SETTINGS = Settings(device="cpu", interest="off", encoder="ngrams")
+WORDS = ("red", "blue", "green", "black", "garden", "kitchen", "wood", "steel", "folding", "chair", "lamp")
+ITEMS = 400
+
+
+def listed(number: int, says: str = "") -> ItemListed:
+    """Return an item with a text of its own."""
+    words = random.Random(number).choices(WORDS, k=4)
+    return ItemListed(f"i{number}", title=f"{' '.join(words)} {number}", text=says)
+
+
+def opened(directory: Path) -> tuple[Recommender, TextEncoding]:
+    """Return a recommender that has its texts encoded."""
+    recommender, texts = Recommender(SETTINGS), open_encoding(SETTINGS, directory, Metrics())
+    assert texts is not None
+    recommender.assortment.read_texts(texts)
+    return recommender, texts
+
+
+def saved(recommender: Recommender) -> bytes:
+    """Return a checkpoint."""
+    return encode_checkpoint(*snapshot(recommender))
+
+
+def restarted(checkpoint: bytes, directory: Path) -> tuple[Recommender, TextEncoding]:
+    """Return one that goes on from a checkpoint of another."""
+    other, texts = opened(directory)
+    restore(other, *decode_checkpoint(checkpoint))
+    return other, texts
+
+
+def lists(recommender: Recommender) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Return a copy of the neighbours and similarities of every text."""
+    assert recommender.assortment.content is not None
+    tables = recommender.assortment.content.tables
+    return tables.near.copy(), tables.nearness.copy()
+
+
+def test_lists_are_whole_from_the_first_moment_of_a_restart(tmp_path: Path) -> None:
+    """While texts are read again no list has a neighbour less, and at the end all are as they were."""
+    recommender, texts = opened(tmp_path)
+    for number in range(ITEMS):
+        recommender.assortment.enlist(listed(number))
+    texts.drain()
+    near, nearness = lists(recommender)
+    assert (near[:ITEMS] >= 0).all()
+    again, theirs = restarted(saved(recommender), tmp_path)
+    for number in range(ITEMS):
+        again.assortment.enlist(listed(number))
+    assert theirs.waiting == ITEMS
+    while theirs.waiting:
+        theirs._take(theirs._next(32))
+        np.testing.assert_allclose(lists(again)[1], nearness, atol=1e-6)
+    assert [set(row) for row in lists(again)[0].tolist()] == [set(row) for row in near.tolist()]
+
+
+def test_a_restart_with_other_vectors_finds_other_neighbours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lists that another encoder gave serve until a text is encoded, and then leave nothing behind."""
+    recommender, texts = opened(tmp_path)
+    for number in range(ITEMS):
+        recommender.assortment.enlist(listed(number))
+    texts.drain()
+    content = recommender.assortment.content
+    assert content is not None
+    content.tables.nearness[:ITEMS] = 1.0  # nearer than this encoder will find any
+    near, checkpoint, expected = lists(recommender)[0], saved(recommender), lists_made_at_once(tmp_path)
+    monkeypatch.setattr("models.text.ngrams.NgramEncoder.name", "other")
+    again, theirs = restarted(checkpoint, tmp_path)
+    assert np.array_equal(lists(again)[0], near)
+    for number in range(ITEMS):
+        again.assortment.enlist(listed(number))
+    theirs.drain()
+    np.testing.assert_allclose(lists(again)[1][:ITEMS], expected, atol=1e-6)
+
+
+def lists_made_at_once(directory: Path) -> NDArray[np.float32]:
+    """Return the similarities of ITEMS items in a worker that never restarts."""
+    recommender, texts = opened(directory)
+    for number in range(ITEMS):
+        recommender.assortment.enlist(listed(number))
+    texts.drain()
+    return lists(recommender)[1][:ITEMS]
