@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.arrays import NONE
 from models.catalog import Catalog
 from models.content import Content, Description
 from models.content.description import attributes_of, shared_of
@@ -59,14 +60,14 @@ class Assortment:
         self._relate(row, item.item_id, described)
         if self._texts is not None:
             text = text_of(item.title, item.text, item.categories, item.brand)
-            content.put_text(row, self._texts.submit(text))
+            self._let_go(content.put_text(row, self._texts.submit(text)))
 
     def remove(self, item_id: str) -> None:
         """Recommend an item no longer: the catalogue removed it."""
         row = self._catalog.admit(item_id)
         self._catalog.remove(row)
         if self.content is not None:
-            self.content.remove(row)
+            self._let_go(self.content.remove(row))
             self.relations.remove(row)
 
     def keep_only(self, item_ids: Container[str]) -> int:
@@ -112,7 +113,17 @@ class Assortment:
         hashes = arrays.get("text_hashes", np.zeros((0, HASH_BYTES), np.uint8))
         encoder = arrays.get("text_encoder", np.zeros(0, np.uint8))  # which was not kept at first
         near, nearness = content.tables.near[: len(hashes)], content.tables.nearness[: len(hashes)]
-        return texts.resume(hashes, near, nearness, encoder.tobytes().decode())
+        if not texts.resume(hashes, near, nearness, encoder.tobytes().decode()):
+            return False
+        for text in range(len(hashes)):
+            if not content.has_item(text):
+                texts.let_go(text)
+        return True
+
+    def _let_go(self, text: int) -> None:
+        """Let a text that no listed item has be nobody's neighbour; -1: there is none."""
+        if self._texts is not None and text != NONE:
+            self._texts.let_go(text)
 
     def _open(self) -> Content:
         """Return what is known of the listed, which the model looks at from the first call on."""
@@ -154,9 +165,13 @@ class Assortment:
                 interest.graph.change(row)
 
     def _take_neighbours(self, found: Found) -> None:
-        self._open().put_neighbours(found.changed, found.neighbours, found.similarities)
+        content = self._open()
+        content.put_neighbours(found.changed, found.neighbours, found.similarities)
         if self._words is not None:
             self._words.put(found.groups, found.vectors)
+        for text in found.groups.tolist():
+            if not content.has_item(text):  # its item has another by now
+                self._let_go(text)
 
 
 def _of(part: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

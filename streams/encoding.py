@@ -106,6 +106,7 @@ class TextEncoding:
         self._metrics = metrics
         self.on_found = on_found
         self._arrived: deque[_Text] = deque()  # not looked up yet
+        self._let_go: deque[int] = deque()  # groups that have no item any more
         self._missing: list[_Text] = []  # a heap of those that are on no disk
         self._submitted: set[int] = set()  # groups; others are known from a checkpoint alone
         self._waiting: set[int] = set()  # of these, those whose vectors were not taken in yet
@@ -147,6 +148,18 @@ class TextEncoding:
         """Return float32[n, D], the unit vectors of groups, zeros where there is none yet; in any thread."""
         return self._search.vectors(groups)
 
+    def let_go(self, group: int) -> None:
+        """Say that a group has no item: it is nobody's neighbour until its text is submitted again.
+
+        One whose text waits cannot be let go before it was found.
+        """
+        if group in self._waiting:
+            return
+        self._submitted.discard(group)
+        with self._may_work:
+            self._let_go.append(group)
+            self._may_work.notify()
+
     @property
     def encoder_name(self) -> str:
         """Return what tells the vectors from those of any other encoder."""
@@ -182,11 +195,12 @@ class TextEncoding:
         self._store.close()
 
     def drain(self, on_progress: OnProgress = lambda _done, _total: None) -> None:
-        """Work in this thread until no text waits; raises EncoderError."""
+        """Work in this thread until there is nothing to do; raises EncoderError."""
         total = self.waiting
-        while self.waiting:
+        while self._has_work():
             self._take(self._next(ENCODED_ALONE))
-            on_progress(total - self.waiting, total)
+            if total:
+                on_progress(total - self.waiting, total)
 
     def _work(self, post: Post) -> None:
         """Work until it is stopped, or until there is no encoder."""
@@ -232,22 +246,32 @@ class TextEncoding:
     def _wait(self) -> bool:
         """Return True when there is work, False when it is over."""
         with self._may_work:
-            self._may_work.wait_for(lambda: self._is_stopping or self._arrived or self._missing)
+            self._may_work.wait_for(lambda: self._is_stopping or self._has_work())
             return not self._is_stopping
+
+    def _has_work(self) -> bool:
+        return bool(self._arrived or self._missing or self._let_go or self._search.is_short)
 
     def _is_stopped_within(self, seconds: float) -> bool:
         with self._may_work:
             return self._may_work.wait_for(lambda: self._is_stopping, seconds)
 
     def _next(self, encoded: int) -> Found:
-        """Look some texts up, or, when all were, encode some; where that fails they wait as before."""
-        if self._arrived:
-            portion = [self._arrived.pop() for _ in range(min(LOOKED_UP, len(self._arrived)))]
+        """Do the most urgent of what there is to do; texts for which that fails wait as before.
+
+        Groups are let go, then texts looked up, then some encoded; the last is to make lists whole again.
+        """
+        let_go, portion = self._come()
+        if let_go:
+            return self._search.remove(np.array(let_go, np.int32))
+        if portion:
             try:
                 return self._look_up(portion)
             except Exception:
                 self._arrived.extend(reversed(portion))
                 raise
+        if not self._missing:
+            return self._search.refill()
         portion = [heapq.heappop(self._missing) for _ in range(min(encoded, len(self._missing)))]
         try:
             return self._encode(portion)
@@ -255,6 +279,16 @@ class TextEncoding:
             for text in portion:
                 heapq.heappush(self._missing, text)
             raise
+
+    def _come(self) -> tuple[list[int], list[_Text]]:
+        """Return the groups to be let go, or, where there are none, texts to be looked up.
+
+        At once, so that a text that is back is not looked up before its group was let go.
+        """
+        with self._may_work:
+            let_go = [self._let_go.popleft() for _ in range(len(self._let_go))]
+            arrived = 0 if let_go else min(LOOKED_UP, len(self._arrived))
+            return let_go, [self._arrived.pop() for _ in range(arrived)]
 
     def _look_up(self, texts: Sequence[_Text]) -> Found:
         """Find the neighbours of those whose vectors are on disk; the others go on to wait."""

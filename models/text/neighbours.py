@@ -36,19 +36,21 @@ class NeighbourSearch:
     whatever order they arrive: the others are compared when they arrive, keep the lists that they have and
     enter no more. Vectors are kept as float16, 200 MB for 262,144 of 384 dimensions.
 
+    Who is removed leaves all lists. Those that had it are short until they are refilled, and then exact.
     A search that goes on from lists (`resume`) has them whole at once, and exact when the vectors are there.
     """
 
     def __init__(self, dimensions: int, most: int = MOST) -> None:
         self.dimensions = dimensions
         self._most = most
-        self._tiles: list[torch.Tensor] = []  # float16[TILE, D] each, zeros where no vector is
+        self._tiles: list[torch.Tensor] = []  # float16[TILE, D] each
         self._occupied: list[int] = []  # vectors in each tile
-        self._group_at: Rows = np.full(0, NONE, np.int32)  # [places]
+        self._group_at: Rows = np.full(0, NONE, np.int32)  # [places], NONE where the vector is nobody's
         self._neighbours: Rows = np.full((0, NEAREST), NONE, np.int32)
         self._similarities: Floats = np.zeros((0, NEAREST), np.float32)
         self._stale = np.zeros(0, np.bool_)  # lists that other vectors gave
         self._marks = np.zeros(0, np.uint8)
+        self._short: set[int] = set()  # groups whose lists lost some
         self._older = torch.empty(TILE, dimensions)  # a tile as float32
         self._products = torch.empty(BATCH * TILE)
 
@@ -75,10 +77,41 @@ class NeighbourSearch:
         for start in range(0, len(groups), BATCH):
             part = slice(start, start + BATCH)
             self._enter(groups[part], torch.from_numpy(np.ascontiguousarray(vectors[part], np.float32)))
+        return self._found(groups.copy(), vectors.copy())
+
+    def remove(self, groups: Rows) -> Found:
+        """Forget the vectors of int32[n] groups: they are nobody's neighbours any more, and keep their own.
+
+        Lists that had them are short until `refill`.
+        """
+        self._make_room(int(groups.max(initial=NONE)) + 1)
+        self._take_out(groups)
+        is_gone = np.zeros(len(self._marks), np.bool_)
+        is_gone[groups] = True
+        _leave_lists(is_gone, self._neighbours, self._similarities, self._marks)
+        losing = np.flatnonzero(self._marks)
+        self._short.update(losing[self._group_at[losing % self._most] == losing].tolist())
+        self._short.difference_update(groups.tolist())
+        return self._found(groups[:0], np.zeros((0, self.dimensions), np.float32))
+
+    @property
+    def is_short(self) -> bool:
+        """Whether there are lists to be refilled."""
+        return bool(self._short)
+
+    def refill(self) -> Found:
+        """Compare at most BATCH groups whose lists are short with all again."""
+        some = [self._short.pop() for _ in range(min(BATCH, len(self._short)))]
+        groups, vectors = self._with_vectors(np.array(some, np.int32))
+        if len(groups):
+            self._enter(groups, vectors)
+        return self._found(groups[:0], np.zeros((0, self.dimensions), np.float32))
+
+    def _found(self, groups: Rows, vectors: Floats) -> Found:
+        """Return the lists that changed."""
         changed = np.flatnonzero(self._marks).astype(np.int32)
         self._marks[changed] = 0
-        lists = (self._neighbours[changed], self._similarities[changed])
-        return Found(groups.copy(), vectors.copy(), changed, *lists)
+        return Found(groups, vectors, changed, self._neighbours[changed], self._similarities[changed])
 
     def vectors(self, groups: Rows) -> Floats:
         """Return float32[n, D], zeros for a group without a vector, or one that had to give way.
@@ -95,8 +128,26 @@ class NeighbourSearch:
             vectors[here] = self._tiles[tile].numpy()[places[here] % TILE]
         return vectors
 
+    def _with_vectors(self, groups: Rows) -> tuple[Rows, torch.Tensor]:
+        """Return those of groups that have a vector, int32[n], and float32[n, D]."""
+        places = groups % self._most
+        places = places[self._group_at[places] == groups]
+        rows = [self._tiles[place // TILE][place % TILE] for place in places.tolist()]
+        vectors = torch.stack(rows).float() if rows else torch.empty(0, self.dimensions)
+        return self._group_at[places], vectors
+
+    def _take_out(self, groups: Rows) -> None:
+        """Let vectors of groups, of those that have one, be nobody's."""
+        places = groups % self._most
+        places = places[self._group_at[places] == groups]
+        self._group_at[places] = NONE
+        for tile in (places // TILE).tolist():
+            self._occupied[tile] -= 1
+
     def _enter(self, groups: Rows, vectors: torch.Tensor) -> None:
-        """Compare at most BATCH newcomers, float32[b, D], and keep them."""
+        """Compare at most BATCH groups, float32[b, D], newcomers or not, and keep them."""
+        self._take_out(groups)
+        self._short.difference_update(groups.tolist())
         self._marks[groups] = _MARKED
         for number, tile in enumerate(self._tiles):
             if self._occupied[number]:
@@ -170,6 +221,27 @@ def _enter_lists(
                         marks[other] = _MARKED
                     if similarity > similarities[group, last] and other >= 0:
                         _enter(neighbours[group], similarities[group], other, similarity)
+
+
+@compiled
+def _leave_lists(
+    is_gone: NDArray[np.bool_], neighbours: Rows, similarities: Floats, marks: NDArray[np.uint8]
+) -> None:
+    """Take groups out of all lists, and mark those that had them."""
+    for group in range(len(neighbours)):
+        kept = 0
+        for place in range(neighbours.shape[1]):
+            other, similarity = neighbours[group, place], similarities[group, place]
+            if other == NONE:
+                break
+            if is_gone[other]:
+                marks[group] = _MARKED
+                neighbours[group, place], similarities[group, place] = NONE, np.float32(0.0)
+            else:
+                if kept < place:
+                    neighbours[group, place], similarities[group, place] = NONE, np.float32(0.0)
+                    neighbours[group, kept], similarities[group, kept] = other, similarity
+                kept += 1
 
 
 @compiled

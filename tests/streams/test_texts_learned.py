@@ -92,6 +92,54 @@ def test_a_restart_with_other_vectors_finds_other_neighbours(
     np.testing.assert_allclose(lists(again)[1][:ITEMS], expected, atol=1e-6)
 
 
+def neighbours_by_item(recommender: Recommender) -> dict[int, tuple[set[int], NDArray[np.float32]]]:
+    """Return whose texts are nearest to each listed item's, and how near; no two items have one text."""
+    content, (near, nearness) = recommender.assortment.content, lists(recommender)
+    assert content is not None
+    texts = content.tables.texts.values[0]
+    items = {int(texts[row]): row for row in content.listed}
+    return {
+        row: ({items[text] for text in near[text].tolist() if text >= 0}, nearness[text])
+        for text, row in items.items()
+    }
+
+
+def test_texts_that_no_item_has_any_more_are_near_to_nothing(tmp_path: Path) -> None:
+    """Whatever items said before, and what removed ones say, crowds nobody out, nor after a restart."""
+    recommender, texts = opened(tmp_path)
+    rng = random.Random(4)
+    says = dict.fromkeys(range(ITEMS), "")
+    for number in range(ITEMS):
+        recommender.assortment.enlist(listed(number))
+    for change in range(300):
+        number = 5 if change % 2 else rng.randrange(ITEMS)
+        if change % 7 == 0:
+            recommender.assortment.remove(f"i{number}")
+            says.pop(number, None)
+        else:
+            says[number] = "" if change % 5 == 0 else f"only {change} left"
+            recommender.assortment.enlist(listed(number, says[number]))
+        if change % 3 == 0:
+            texts._take(texts._next(32))
+        if change == 200:
+            texts.drain()
+            recommender, texts = restarted(saved(recommender), tmp_path)
+            for each, told in says.items():
+                recommender.assortment.enlist(listed(each, told))
+    texts.drain()
+    plain, their_texts = opened(tmp_path)
+    for number in range(ITEMS):
+        plain.assortment.enlist(listed(number, says.get(number, "")))
+        if number not in says:
+            plain.assortment.remove(f"i{number}")
+    their_texts.drain()
+    ours, theirs = neighbours_by_item(recommender), neighbours_by_item(plain)
+    assert ours.keys() == theirs.keys() == says.keys()
+    for row, (items, nearness) in theirs.items():
+        np.testing.assert_allclose(ours[row][1], nearness, atol=1e-6)
+        assert len(ours[row][0] & items) >= 19  # the last may be one of two that are as near
+
+
 def lists_made_at_once(directory: Path) -> NDArray[np.float32]:
     """Return the similarities of ITEMS items in a worker that never restarts."""
     recommender, texts = opened(directory)

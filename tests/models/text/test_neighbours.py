@@ -112,6 +112,41 @@ def test_beyond_the_bound_the_newest_may_come_first() -> None:
     assert sorted(texts.neighbours[count][texts.neighbours[count] != NONE].tolist()) == [4, 5, 6, 7]
 
 
+@pytest.mark.parametrize("portion", [1, 60, 300])
+def test_lists_stay_exact_while_groups_go_and_come_back(portion: int) -> None:
+    """Who was removed is in no list, from the same call on; refilled, the others' lists are the best."""
+    count, rng = 600, np.random.default_rng(portion)
+    vectors = unit_vectors(count, seed=portion)
+    texts, search = admitted(count), NeighbourSearch(DIMENSIONS)
+    texts.take(search.add(np.arange(count, dtype=np.int32), vectors))
+    gone = np.zeros(count, np.bool_)
+    for number in range(12):
+        some = rng.choice(count, portion, replace=False).astype(np.int32)
+        removed, back = some[~gone[some]], some[gone[some]]
+        texts.take(search.remove(removed))
+        gone[removed] = True
+        texts.take(search.add(back, vectors[back]))
+        gone[back] = False
+        assert not gone[texts.neighbours[texts.neighbours != NONE]].any()
+        if number % 3:
+            texts.take(search.refill())
+    while search.is_short:
+        texts.take(search.refill())
+    assert gone.any()
+    assert np.allclose(texts.similarities[~gone], brute_force(vectors[~gone]), atol=1e-5)
+    for group in np.flatnonzero(~gone):
+        row = texts.neighbours[group]
+        assert len({group, *row.tolist()}) == NEAREST + 1
+        assert np.allclose(vectors[row] @ vectors[group], texts.similarities[group], atol=1e-5)
+    few = np.flatnonzero(~gone)[5:].astype(np.int32)
+    texts.take(search.remove(few))
+    assert search.is_short
+    texts.take(search.refill())
+    assert not search.is_short
+    left = np.flatnonzero(~gone)[:5]
+    assert np.allclose(texts.similarities[left], brute_force(vectors[left]), atol=1e-5)
+
+
 def test_vectors_of_another_encoder_are_refused() -> None:
     """Vectors of another length are an error that names both shapes."""
     with pytest.raises(ValueError, match=r"\(1, 3\), expected \(1, 24\)"):
