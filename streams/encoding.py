@@ -22,7 +22,7 @@ from models.text import (
     Found,
     NeighbourSearch,
     TextEncoder,
-    TextNeighbours,
+    TextGroups,
     VectorStore,
     load_encoder,
     text_hash,
@@ -97,8 +97,8 @@ class TextEncoding:
         metrics: Metrics,
         on_found: OnFound = lambda _: None,
     ) -> None:
-        """`on_found` is called in the model's thread after `groups` took in what was found."""
-        self.groups = TextNeighbours()
+        """`on_found` is called in the model's thread with what was found."""
+        self.groups = TextGroups()
         self.failure: str | None = None  # why texts wait, or will wait for ever; any thread may read it
         self._encoder = encoder
         self._store = store
@@ -143,10 +143,6 @@ class TextEncoding:
                 self._arrived.append(_Text(-group, hashed, text, time.monotonic()))
                 self._may_work.notify()
         return group
-
-    def vectors(self, groups: Rows) -> Floats:
-        """Return float32[n, D], the unit vectors of groups, zeros where there is none yet; in any thread."""
-        return self._search.vectors(groups)
 
     def let_go(self, group: int) -> None:
         """Say that a group has no item: it is nobody's neighbour until its text is submitted again.
@@ -320,7 +316,6 @@ class TextEncoding:
 
     def _take(self, found: Found) -> None:
         """Take in what was found, in the model's thread."""
-        self.groups.take(found)
         self._waiting.difference_update(found.groups.tolist())
         self.on_found(found)
 

@@ -113,21 +113,6 @@ class NeighbourSearch:
         self._marks[changed] = 0
         return Found(groups, vectors, changed, self._neighbours[changed], self._similarities[changed])
 
-    def vectors(self, groups: Rows) -> Floats:
-        """Return float32[n, D], zeros for a group without a vector, or one that had to give way.
-
-        Any thread may ask: a vector is written before its group is known, and changes no more.
-        """
-        group_at = self._group_at
-        vectors: Floats = np.zeros((len(groups), self.dimensions), np.float32)
-        places = groups % self._most
-        kept = places < len(group_at)
-        kept[kept] = group_at[places[kept]] == groups[kept]
-        for tile in np.unique(places[kept] // TILE).tolist():
-            here = kept & (places // TILE == tile)
-            vectors[here] = self._tiles[tile].numpy()[places[here] % TILE]
-        return vectors
-
     def _with_vectors(self, groups: Rows) -> tuple[Rows, torch.Tensor]:
         """Return those of groups that have a vector, int32[n], and float32[n, D]."""
         places = groups % self._most

@@ -16,6 +16,7 @@ from models.text import EncoderError, Found, VectorStore, text_hash
 from streams import encoding
 from streams.encoding import TextEncoding
 from streams.metrics import Metrics
+from tests.models.text.lists import Lists
 
 DEADLINE_SECONDS = 20
 
@@ -79,43 +80,44 @@ def sample(texts: TextEncoding, name: str) -> float:
 def test_equal_texts_are_one_group_and_encoded_once(tmp_path: Path) -> None:
     """Items with one text share its group; an item without a text has none."""
     encoder = Letters()
-    texts = made(tmp_path, encoder)
+    lists = Lists(2)
+    texts = made(tmp_path, encoder, lists.take)
     assert [texts.submit(text) for text in ("abba", "", "cab", "abba")] == [0, NONE, 1, 0]
     assert texts.waiting == 2
     texts.drain()
     assert texts.submit("abba") == 0
     assert sorted(encoder.asked) == ["abba", "cab"]
     assert texts.waiting == 0
-    assert texts.groups.neighbours[:, 0].tolist() == [1, 0]
-    assert texts.groups.similarities[:, 0] == pytest.approx([4 / 24**0.5] * 2, abs=1e-3)
+    assert lists.neighbours[:, 0].tolist() == [1, 0]
+    assert lists.similarities[:, 0] == pytest.approx([4 / 24**0.5] * 2, abs=1e-3)
 
 
 def test_a_restart_encodes_nothing(tmp_path: Path) -> None:
     """The next process has the very same neighbours without one call of the encoder."""
     words = [f"{chr(97 + n % 26) * 3}{chr(97 + n * 7 % 26)}{chr(97 + n * n % 26)}" for n in range(700)]
-    first, encoder = made(tmp_path, Letters()), Letters()
+    lists, later = Lists(700), Lists(700)
+    first, encoder = made(tmp_path, Letters(), lists.take), Letters()
     for word in words:
         first.submit(word)
     first.drain()
     first.stop()
-    again = made(tmp_path, encoder)
+    again = made(tmp_path, encoder, later.take)
     for word in words:
         again.submit(word)
     again.drain()
     assert encoder.asked == []
     assert sample(again, "freshet_texts_known_total") == len(again.groups)
-    assert np.array_equal(
-        np.sort(again.groups.similarities, axis=1), np.sort(first.groups.similarities, axis=1)
-    )
+    assert np.array_equal(later.similarities, lists.similarities)
 
 
 def test_beside_the_stream_everything_is_taken_in_by_the_models_thread(
     tmp_path: Path, model_thread: ThreadPoolExecutor
 ) -> None:
     """What was found arrives in the model's thread, whole, and the metrics say so."""
-    names, done = set(), threading.Event()
+    names, lists, done = set(), Lists(100), threading.Event()
 
-    def on_found(_: Found) -> None:
+    def on_found(found: Found) -> None:
+        lists.take(found)
         names.add(threading.current_thread().name)
         if texts.waiting == 0:
             done.set()
@@ -126,7 +128,7 @@ def test_beside_the_stream_everything_is_taken_in_by_the_models_thread(
     assert done.wait(DEADLINE_SECONDS)
     texts.stop()
     assert {name.split("_")[0] for name in names} == {"model"}
-    assert (texts.groups.neighbours != NONE).all()
+    assert (lists.neighbours != NONE).all()
     assert sample(texts, "freshet_texts_encoded_total") == 100
     assert sample(texts, "freshet_text_waiting") == 0
     assert sample(texts, "freshet_text_seconds_count") == 100
@@ -251,16 +253,17 @@ def test_pauses_grow_to_a_minute_and_end_with_a_stop(
 
 def test_a_full_disk_costs_the_next_start_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Vectors that the disk does not take are used all the same."""
-    texts = made(tmp_path, Letters())
+    lists = Lists(2)
+    texts = made(tmp_path, Letters(), lists.take)
 
     def full(*_: object) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr(texts._store, "put", full)
-    groups = np.array([texts.submit("ab"), texts.submit("ba")], np.int32)
+    assert [texts.submit("ab"), texts.submit("ba")] == [0, 1]
     texts.drain()
-    assert texts.groups.neighbours[0, 0] == 1
-    assert texts.vectors(groups)[0, :2] == pytest.approx([0.5**0.5] * 2, abs=1e-3)
+    assert lists.neighbours[0, 0] == 1
+    assert lists.vectors[0][:2] == pytest.approx([0.5**0.5] * 2, abs=1e-3)
 
 
 def test_what_waits_is_bounded(
