@@ -161,6 +161,7 @@ class _Member:
             self.recommender.assortment.enlist(item, listing.is_open)
         if texts is not None:
             texts.drain()
+            texts.stop()
         self.step_cpu_seconds = 0.0
         self.step_events = 0
         self._store = MemoryStore()
