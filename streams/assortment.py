@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import NONE
+from models.arrays import NONE, Rows
 from models.catalog import Catalog
 from models.content import Content, Description
 from models.content.description import attributes_of, shared_of
@@ -115,15 +115,14 @@ class Assortment:
         near, nearness = content.tables.near[: len(hashes)], content.tables.nearness[: len(hashes)]
         if not texts.resume(hashes, near, nearness, encoder.tobytes().decode()):
             return False
-        for text in range(len(hashes)):
-            if not content.has_item(text):
-                texts.let_go(text)
+        self._let_go(*(text for text in texts.groups.numbers().tolist() if not content.has_item(text)))
         return True
 
-    def _let_go(self, text: int) -> None:
-        """Let a text that no listed item has be nobody's neighbour; -1: there is none."""
-        if self._texts is not None and text != NONE:
-            self._texts.let_go(text)
+    def _let_go(self, *texts: int) -> None:
+        """Let texts that no listed item has be nobody's neighbours; -1 is none."""
+        for text in texts:
+            if text != NONE and self._texts is not None and self.content is not None:
+                self._texts.let_go(text, self.content.is_held(text))
 
     def _open(self) -> Content:
         """Return what is known of the listed, which the model looks at from the first call on."""
@@ -169,9 +168,19 @@ class Assortment:
         content.put_neighbours(found.changed, found.neighbours, found.similarities)
         if self._words is not None:
             self._words.put(found.groups, found.vectors)
-        for text in found.groups.tolist():
-            if not content.has_item(text):  # its item has another by now
-                self._let_go(text)
+        # The item of some has another by now.
+        self._let_go(*(text for text in found.groups.tolist() if not content.has_item(text)))
+        self._give_back(found.forgotten, found.vectors.shape[1], content)
+
+    def _give_back(self, texts: Rows, dimensions: int, content: Content) -> None:
+        """Let numbers of texts that no item has be those of others; `dimensions` of their vectors."""
+        if self._texts is None or not len(texts):
+            return
+        given = [text for text in texts.tolist() if not content.is_held(text) and self._texts.give_back(text)]
+        free = np.array(given, np.int32)
+        content.clear_texts(free)
+        if self._words is not None:
+            self._words.put(free, np.zeros((len(free), dimensions), np.float32))
 
 
 def _of(part: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

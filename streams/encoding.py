@@ -1,17 +1,15 @@
 """Brings the texts of items to vectors and neighbours, beside the stream or all at once."""
 
-import heapq
 import logging
 import os
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from itertools import compress
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +29,7 @@ from streams.device import device_of
 from streams.errors import ConfigurationError, FreshetError
 from streams.metrics import Metrics
 from streams.settings import Settings
+from streams.text_queue import TextQueue, WaitingText
 
 OFF = "off"
 MOST_WAITING = 250_000
@@ -71,15 +70,6 @@ class Post(Protocol):
         """Return what tells when the call has ended."""
 
 
-class _Text(NamedTuple):
-    """A text that waits; sorts the newest, of the highest group, first."""
-
-    minus_group: int
-    hashed: bytes
-    text: str
-    since: float  # time.monotonic()
-
-
 class TextEncoding:
     """Texts in, groups out at once; their vectors and neighbours come later.
 
@@ -105,15 +95,11 @@ class TextEncoding:
         self._search = NeighbourSearch(encoder.dimensions)
         self._metrics = metrics
         self.on_found = on_found
-        self._arrived: deque[_Text] = deque()  # not looked up yet
-        self._let_go: deque[int] = deque()  # groups that have no item any more
-        self._missing: list[_Text] = []  # a heap of those that are on no disk
-        self._submitted: set[int] = set()  # groups; others are known from a checkpoint alone
+        self._queue = TextQueue()
+        self._submitted: set[int] = set()  # groups; others are known from a checkpoint alone, or have no item
         self._waiting: set[int] = set()  # of these, those whose vectors were not taken in yet
+        self._leaving: set[int] = set()  # groups that were let go and are in lists yet
         self._is_refusing = False
-        self._may_work = threading.Condition()
-        self._is_stopping = False
-        self._is_over = False  # the encoder cannot be had: no text is kept any more
         self._thread: threading.Thread | None = None
         metrics.text_waiting.set_function(lambda: self.waiting)
 
@@ -138,23 +124,26 @@ class TextEncoding:
         group = self.groups.admit(hashed)
         self._submitted.add(group)
         self._waiting.add(group)
-        with self._may_work:
-            if not self._is_over:
-                self._arrived.append(_Text(-group, hashed, text, time.monotonic()))
-                self._may_work.notify()
+        self._queue.submit(group, hashed, text)
         return group
 
-    def let_go(self, group: int) -> None:
-        """Say that a group has no item: it is nobody's neighbour until its text is submitted again.
+    def let_go(self, group: int, is_held: bool) -> None:
+        """Say that a group has no listed item: it is nobody's neighbour until its text is submitted again.
 
-        One whose text waits cannot be let go before it was found.
+        `is_held`: it keeps its own list, for an item that was removed. Others lose theirs, and are then among
+        the `forgotten` of what is found. One whose text waits cannot be let go before it was found.
         """
-        if group in self._waiting:
-            return
-        self._submitted.discard(group)
-        with self._may_work:
-            self._let_go.append(group)
-            self._may_work.notify()
+        if group not in self._waiting and group not in self._leaving:
+            self._submitted.discard(group)
+            self._leaving.add(group)
+            self._queue.depart(group, is_held)
+
+    def give_back(self, group: int) -> bool:
+        """Let another text have the number of one that was forgotten; False if its text is back."""
+        if group in self._waiting or group in self._leaving:
+            return False
+        self.groups.give_back(group)
+        return True
 
     @property
     def encoder_name(self) -> str:
@@ -183,9 +172,7 @@ class TextEncoding:
 
         What waits is dropped: the catalogue is read again at the next start.
         """
-        with self._may_work:
-            self._is_stopping = True
-            self._may_work.notify()
+        self._queue.stop()
         if self._thread is not None:
             self._thread.join()
         self._store.close()
@@ -193,7 +180,7 @@ class TextEncoding:
     def drain(self, on_progress: OnProgress = lambda _done, _total: None) -> None:
         """Work in this thread until there is nothing to do; raises EncoderError."""
         total = self.waiting
-        while self._has_work():
+        while self._queue or self._search.is_short:
             self._take(self._next(ENCODED_ALONE))
             if total:
                 on_progress(total - self.waiting, total)
@@ -203,8 +190,8 @@ class TextEncoding:
         _give_way()
         found: Found | None = None  # and not taken in yet
         pause = FIRST_PAUSE_SECONDS
-        while found or self._wait():
-            missing = len(self._missing)
+        while found or self._queue.wait(lambda: self._search.is_short):
+            missing = self._queue.missing
             try:
                 found = found or self._next(ENCODED)
                 post(self._take, found).result()
@@ -213,12 +200,12 @@ class TextEncoding:
                 return
             except Exception as error:
                 self._complain(error, pause)
-                if self._is_stopped_within(pause):
+                if self._queue.is_stopped_within(pause):
                     return
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 continue
             found = None
-            if len(self._missing) < missing or not self._missing:  # texts on disk say nothing of the encoder
+            if self._queue.missing < max(missing, 1):  # texts on disk say nothing of the encoder
                 pause = FIRST_PAUSE_SECONDS
                 if self.failure:
                     log.info("texts are encoded again, %d wait", self.waiting)
@@ -234,68 +221,34 @@ class TextEncoding:
         """Say that no text will be encoded, and keep none."""
         self.failure = f"texts are no longer encoded: {error}"
         log.exception("texts are no longer encoded, %d wait; the stream goes on without", self.waiting)
-        with self._may_work:
-            self._is_over = True
-            self._arrived.clear()
-            self._missing.clear()
-
-    def _wait(self) -> bool:
-        """Return True when there is work, False when it is over."""
-        with self._may_work:
-            self._may_work.wait_for(lambda: self._is_stopping or self._has_work())
-            return not self._is_stopping
-
-    def _has_work(self) -> bool:
-        return bool(self._arrived or self._missing or self._let_go or self._search.is_short)
-
-    def _is_stopped_within(self, seconds: float) -> bool:
-        with self._may_work:
-            return self._may_work.wait_for(lambda: self._is_stopping, seconds)
+        self._queue.close()
 
     def _next(self, encoded: int) -> Found:
-        """Do the most urgent of what there is to do; texts for which that fails wait as before.
+        """Do the most urgent of what there is to do, and last make lists whole again; raises what fails.
 
-        Groups are let go, then texts looked up, then some encoded; the last is to make lists whole again.
+        What was to be done waits then as before.
         """
-        let_go, portion = self._come()
-        if let_go:
-            return self._search.remove(np.array(let_go, np.int32))
-        if portion:
-            try:
-                return self._look_up(portion)
-            except Exception:
-                self._arrived.extend(reversed(portion))
-                raise
-        if not self._missing:
-            return self._search.refill()
-        portion = [heapq.heappop(self._missing) for _ in range(min(encoded, len(self._missing)))]
+        work = self._queue.take(LOOKED_UP, encoded)
         try:
-            return self._encode(portion)
+            if work.departures:
+                groups, are_held = zip(*work.departures, strict=True)
+                return self._search.remove(np.array(groups, np.int32), np.array(are_held, np.bool_))
+            if work.arrived:
+                return self._look_up(work.arrived)
+            return self._encode(work.missing) if work.missing else self._search.refill()
         except Exception:
-            for text in portion:
-                heapq.heappush(self._missing, text)
+            self._queue.put_back(work)
             raise
 
-    def _come(self) -> tuple[list[int], list[_Text]]:
-        """Return the groups to be let go, or, where there are none, texts to be looked up.
-
-        At once, so that a text that is back is not looked up before its group was let go.
-        """
-        with self._may_work:
-            let_go = [self._let_go.popleft() for _ in range(len(self._let_go))]
-            arrived = 0 if let_go else min(LOOKED_UP, len(self._arrived))
-            return let_go, [self._arrived.pop() for _ in range(arrived)]
-
-    def _look_up(self, texts: Sequence[_Text]) -> Found:
+    def _look_up(self, texts: Sequence[WaitingText]) -> Found:
         """Find the neighbours of those whose vectors are on disk; the others go on to wait."""
         vectors, is_known = self._store.get([text.hashed for text in texts])
         found = self._find(list(compress(texts, is_known)), vectors[is_known])
-        for text in compress(texts, ~is_known):
-            heapq.heappush(self._missing, text)
+        self._queue.miss(compress(texts, ~is_known))
         self._metrics.texts_known.inc(int(is_known.sum()))
         return found
 
-    def _encode(self, texts: Sequence[_Text]) -> Found:
+    def _encode(self, texts: Sequence[WaitingText]) -> Found:
         """Find the neighbours of texts that were never encoded."""
         vectors = self._encoder.encode([text.text for text in texts])
         vectors = vectors.astype(np.float16).astype(np.float32)  # as they will be found on disk
@@ -306,8 +259,8 @@ class TextEncoding:
         self._metrics.texts_encoded.inc(len(texts))
         return self._find(texts, vectors)
 
-    def _find(self, texts: Sequence[_Text], vectors: Floats) -> Found:
-        groups = np.array([-text.minus_group for text in texts], np.int32)
+    def _find(self, texts: Sequence[WaitingText], vectors: Floats) -> Found:
+        groups = np.array([text.group for text in texts], np.int32)
         found = self._search.add(groups, vectors)
         now = time.monotonic()
         for text in texts:
@@ -317,6 +270,7 @@ class TextEncoding:
     def _take(self, found: Found) -> None:
         """Take in what was found, in the model's thread."""
         self._waiting.difference_update(found.groups.tolist())
+        self._leaving.difference_update(found.removed.tolist())
         self.on_found(found)
 
     def _refuse(self) -> None:

@@ -75,7 +75,7 @@ class Content:
         self._listed.discard(row)
         unlist(self.tables.shelves, row)
         unlist(self.tables.texts, row)
-        self._speakers.put(row, NONE)
+        self._speakers.list_item(row, NONE)
         return self._left_alone(int(self.tables.texts.values[_TEXT, row]))
 
     def put_text(self, row: int, text: int) -> int:
@@ -89,12 +89,23 @@ class Content:
         if before != text:
             take_off(self.tables.texts, _TEXT, row)
             shelve(self.tables.texts, _TEXT, row, text)
-        self._speakers.put(row, text)
+            self._speakers.hold(before, text)
+        self._speakers.list_item(row, text)
         return self._left_alone(before)
 
     def has_item(self, text: int) -> bool:
         """Return whether a listed item has a text."""
-        return self._speakers.has_item(text)
+        return self._speakers.has_listed(text)
+
+    def is_held(self, text: int) -> bool:
+        """Return whether any item has a text, listed or removed."""
+        return self._speakers.is_held(text)
+
+    def clear_texts(self, texts: Rows) -> None:
+        """Let int32[n] numbers of texts that no item has stand for others."""
+        self.tables = with_texts(self.tables, int(texts.max(initial=-1)) + 1)
+        self.tables.near[texts], self.tables.nearness[texts] = NONE, 0.0
+        self.tables.texts.takes[_TEXT, texts] = 0.0
 
     def forget_texts(self) -> None:
         """Forget which texts there are: their numbers hold no longer."""
@@ -168,11 +179,13 @@ class Content:
         self._listed = set(arrays["listed"].tolist())
         self._next_choice = int(arrays["next_choice"][0])
         self._speakers = Speakers()
-        for row in self._listed:
-            self._speakers.put(row, int(self.tables.texts.values[_TEXT, row]))
+        for row, text in enumerate(self.tables.texts.values[_TEXT].tolist()):
+            self._speakers.hold(NONE, text)
+            if row in self._listed:
+                self._speakers.list_item(row, text)
 
     def _left_alone(self, text: int) -> int:
-        return NONE if text == NONE or self._speakers.has_item(text) else text
+        return NONE if text == NONE or self._speakers.has_listed(text) else text
 
     def _shelve(self, kind: int, row: int) -> None:
         """Put a row on the shelf of its value, where it is not on it."""

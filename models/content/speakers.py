@@ -1,4 +1,4 @@
-"""Which texts are those of listed items: others are near to nobody."""
+"""Which texts are those of listed items, and which are those of any: others are near to nobody."""
 
 import numpy as np
 
@@ -8,26 +8,39 @@ _FIRST = 64
 
 
 class Speakers:
-    """The text of every item that is listed, and how many such items a text has."""
+    """The text of every item that is listed, and how many listed items, and how many items, a text has."""
 
     def __init__(self) -> None:
         self._texts: Rows = np.full(_FIRST, NONE, np.int32)  # [rows]
-        self._items: Rows = np.zeros(_FIRST, np.int32)  # [texts]
+        self._listed: Rows = np.zeros(_FIRST, np.int32)  # [texts]
+        self._held: Rows = np.zeros(_FIRST, np.int32)  # [texts]
 
-    def put(self, row: int, text: int) -> None:
-        """Let a row be an item with a text; -1: with none, or not listed."""
+    def list_item(self, row: int, text: int) -> None:
+        """Let a row be a listed item with a text; -1: with none, or not listed."""
         self._texts = _with_room(self._texts, row + 1, NONE)
-        self._items = _with_room(self._items, text + 1, 0)
-        before = self._texts[row]
-        if before != NONE:
-            self._items[before] -= 1
-        if text != NONE:
-            self._items[text] += 1
+        self._listed = _with_room(self._listed, text + 1, 0)
+        _move(self._listed, int(self._texts[row]), text)
         self._texts[row] = text
 
-    def has_item(self, text: int) -> bool:
-        """Return whether there is a listed item with a text."""
-        return text < len(self._items) and bool(self._items[text])
+    def hold(self, before: int, text: int) -> None:
+        """Let an item, listed or not, have another text than before; -1: none."""
+        self._held = _with_room(self._held, text + 1, 0)
+        _move(self._held, before, text)
+
+    def has_listed(self, text: int) -> bool:
+        """Return whether a listed item has a text."""
+        return text < len(self._listed) and bool(self._listed[text])
+
+    def is_held(self, text: int) -> bool:
+        """Return whether any item has a text."""
+        return text < len(self._held) and bool(self._held[text])
+
+
+def _move(counts: Rows, before: int, after: int) -> None:
+    if before != NONE:
+        counts[before] -= 1
+    if after != NONE:
+        counts[after] += 1
 
 
 def _with_room(array: Rows, size: int, filling: int) -> Rows:

@@ -26,6 +26,8 @@ class Found(NamedTuple):
     changed: Rows  # int32[C], they and those whose lists they entered
     neighbours: Rows  # int32[C, NEAREST]
     similarities: Floats  # float32[C, NEAREST]
+    removed: Rows  # int32[R], in no list any more
+    forgotten: Rows  # int32[F], those of them that have no list either
 
 
 class NeighbourSearch:
@@ -77,12 +79,12 @@ class NeighbourSearch:
         for start in range(0, len(groups), BATCH):
             part = slice(start, start + BATCH)
             self._enter(groups[part], torch.from_numpy(np.ascontiguousarray(vectors[part], np.float32)))
-        return self._found(groups.copy(), vectors.copy())
+        return self._found()._replace(groups=groups.copy(), vectors=vectors.copy())
 
-    def remove(self, groups: Rows) -> Found:
-        """Forget the vectors of int32[n] groups: they are nobody's neighbours any more, and keep their own.
+    def remove(self, groups: Rows, are_held: NDArray[np.bool_]) -> Found:
+        """Forget the vectors of int32[n] groups: they are nobody's neighbours any more.
 
-        Lists that had them are short until `refill`.
+        `are_held`, bool[n]: they keep their own lists. Lists that had them are short until `refill`.
         """
         self._make_room(int(groups.max(initial=NONE)) + 1)
         self._take_out(groups)
@@ -92,7 +94,10 @@ class NeighbourSearch:
         losing = np.flatnonzero(self._marks)
         self._short.update(losing[self._group_at[losing % self._most] == losing].tolist())
         self._short.difference_update(groups.tolist())
-        return self._found(groups[:0], np.zeros((0, self.dimensions), np.float32))
+        forgotten = groups[~are_held]
+        self._neighbours[forgotten], self._similarities[forgotten] = NONE, 0.0
+        self._marks[forgotten] = _MARKED
+        return self._found()._replace(removed=groups.copy(), forgotten=forgotten)
 
     @property
     def is_short(self) -> bool:
@@ -105,13 +110,17 @@ class NeighbourSearch:
         groups, vectors = self._with_vectors(np.array(some, np.int32))
         if len(groups):
             self._enter(groups, vectors)
-        return self._found(groups[:0], np.zeros((0, self.dimensions), np.float32))
+        return self._found()
 
-    def _found(self, groups: Rows, vectors: Floats) -> Found:
+    def _found(self) -> Found:
         """Return the lists that changed."""
         changed = np.flatnonzero(self._marks).astype(np.int32)
         self._marks[changed] = 0
-        return Found(groups, vectors, changed, self._neighbours[changed], self._similarities[changed])
+        none: Rows = np.zeros(0, np.int32)
+        vectors = np.zeros((0, self.dimensions), np.float32)
+        return Found(
+            none, vectors, changed, self._neighbours[changed], self._similarities[changed], none, none
+        )
 
     def _with_vectors(self, groups: Rows) -> tuple[Rows, torch.Tensor]:
         """Return those of groups that have a vector, int32[n], and float32[n, D]."""

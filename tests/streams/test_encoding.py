@@ -177,7 +177,7 @@ def test_without_an_encoder_the_stream_goes_on(
     assert texts.failure == "texts are no longer encoded: no weights in model.safetensors"
     assert "texts are no longer encoded, 1 wait" in caplog.text
     assert "no weights in model.safetensors" in caplog.text
-    assert [texts.submit("b"), texts.waiting, len(texts._arrived)] == [1, 2, 0]
+    assert [texts.submit("b"), texts.waiting, bool(texts._queue)] == [1, 2, False]
     texts.stop()
 
 
@@ -233,7 +233,7 @@ def test_pauses_grow_to_a_minute_and_end_with_a_stop(
         pauses.append(seconds)
         return len(pauses) == 9
 
-    monkeypatch.setattr(texts, "_is_stopped_within", pausing)
+    monkeypatch.setattr(texts._queue, "is_stopped_within", pausing)
     texts.submit("a")
     texts.start(model_thread.submit)
     assert texts._thread is not None

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from models.arrays import NONE
 from models.checkpoint import decode_checkpoint, encode_checkpoint
 from streams.encoding import TextEncoding, open_encoding
 from streams.events import ItemListed
@@ -26,9 +27,9 @@ def listed(number: int, says: str = "") -> ItemListed:
     return ItemListed(f"i{number}", title=f"{' '.join(words)} {number}", text=says)
 
 
-def opened(directory: Path) -> tuple[Recommender, TextEncoding]:
+def opened(directory: Path, settings: Settings = SETTINGS) -> tuple[Recommender, TextEncoding]:
     """Return a recommender that has its texts encoded."""
-    recommender, texts = Recommender(SETTINGS), open_encoding(SETTINGS, directory, Metrics())
+    recommender, texts = Recommender(settings), open_encoding(settings, directory, Metrics())
     assert texts is not None
     recommender.assortment.read_texts(texts)
     return recommender, texts
@@ -138,6 +139,33 @@ def test_texts_that_no_item_has_any_more_are_near_to_nothing(tmp_path: Path) -> 
     for row, (items, nearness) in theirs.items():
         np.testing.assert_allclose(ours[row][1], nearness, atol=1e-6)
         assert len(ours[row][0] & items) >= 19  # the last may be one of two that are as near
+    content = recommender.assortment.content
+    assert content is not None
+    used = set(content.tables.texts.values[0].tolist()) - {NONE}
+    assert set(texts.groups.numbers().tolist()) == used
+
+
+def test_numbers_of_texts_do_not_grow_with_messages(tmp_path: Path) -> None:
+    """A number that no item has is another text's, of which nothing is known before it is encoded."""
+    settings = Settings(device="cpu", interest="on", encoder="ngrams")
+    recommender, texts = opened(tmp_path, settings)
+    assortment = recommender.assortment
+    for change in range(40):
+        for number in range(3):
+            assortment.enlist(listed(number, f"only {change} left"))
+        content, words = assortment.content, assortment._words
+        assert content is not None
+        assert words is not None
+        rows = np.arange(3, dtype=np.int32)
+        mine = content.tables.texts.values[0, :3]
+        assert not words.of(rows).any()
+        assert (content.tables.near[mine] == NONE).all()
+        texts.drain()
+        assert words.of(rows).any(axis=1).all()
+        assert np.isin(content.tables.near[mine][:, :2], mine).all()
+        assert (content.tables.near[:, 2:] == NONE).all()
+    assert len(texts.groups) == 3
+    assert len(texts.groups.hashes()) == 6
 
 
 def lists_made_at_once(directory: Path) -> NDArray[np.float32]:

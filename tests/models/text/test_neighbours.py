@@ -104,7 +104,11 @@ def test_lists_stay_exact_while_groups_go_and_come_back(portion: int) -> None:
     for number in range(12):
         some = rng.choice(count, portion, replace=False).astype(np.int32)
         removed, back = some[~gone[some]], some[gone[some]]
-        lists.take(search.remove(removed))
+        found = search.remove(removed, removed % 2 == 0)
+        lists.take(found)
+        assert np.array_equal(found.removed, removed)
+        assert np.array_equal(found.forgotten, removed[removed % 2 == 1])
+        assert (lists.neighbours[found.forgotten] == NONE).all()
         gone[removed] = True
         lists.take(search.add(back, vectors[back]))
         gone[back] = False
@@ -120,7 +124,7 @@ def test_lists_stay_exact_while_groups_go_and_come_back(portion: int) -> None:
         assert len({group, *row.tolist()}) == NEAREST + 1
         assert np.allclose(vectors[row] @ vectors[group], lists.similarities[group], atol=1e-5)
     few = np.flatnonzero(~gone)[5:].astype(np.int32)
-    lists.take(search.remove(few))
+    lists.take(search.remove(few, few % 2 == 0))
     assert search.is_short
     lists.take(search.refill())
     assert not search.is_short
