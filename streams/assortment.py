@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.arrays import NONE, Rows
 from models.catalog import Catalog
 from models.content import Content, Description
 from models.content.description import attributes_of, shared_of
@@ -59,14 +60,14 @@ class Assortment:
         self._relate(row, item.item_id, described)
         if self._texts is not None:
             text = text_of(item.title, item.text, item.categories, item.brand)
-            content.put_text(row, self._texts.submit(text))
+            self._let_go(content.put_text(row, self._texts.submit(text)))
 
     def remove(self, item_id: str) -> None:
         """Recommend an item no longer: the catalogue removed it."""
         row = self._catalog.admit(item_id)
         self._catalog.remove(row)
         if self.content is not None:
-            self.content.remove(row)
+            self._let_go(self.content.remove(row))
             self.relations.remove(row)
 
     def keep_only(self, item_ids: Container[str]) -> int:
@@ -83,7 +84,10 @@ class Assortment:
         """Return a copy of what is known of the listed; empty if nothing ever was."""
         if self.content is None:
             return {}
-        texts = {} if self._texts is None else {"text_hashes": self._texts.groups.hashes()}
+        texts = {}
+        if self._texts is not None:
+            name = np.frombuffer(self._texts.encoder_name.encode(), np.uint8)
+            texts = {"text_hashes": self._texts.groups.hashes(), "text_encoder": name}
         relations = {f"{_RELATIONS}{name}": each for name, each in self.relations.snapshot().items()}
         words = (
             {}
@@ -99,11 +103,26 @@ class Assortment:
         content = self._open()
         content.restore(arrays)
         self.relations.restore(_of(_RELATIONS, arrays))
-        hashes = arrays.get("text_hashes", np.zeros((0, HASH_BYTES), np.uint8))
-        if self._texts is None or not self._texts.groups.adopt(hashes):
+        if self._texts is None or not self._resume(self._texts, content, arrays):
             content.forget_texts()  # whose numbers would mean others
         elif self._words is not None and (of_words := _of(_WORDS, arrays)):
             self._words.restore(of_words)
+
+    def _resume(self, texts: TextEncoding, content: Content, arrays: Mapping[str, NDArray[Any]]) -> bool:
+        """Let texts have the groups and the neighbours that they had."""
+        hashes = arrays.get("text_hashes", np.zeros((0, HASH_BYTES), np.uint8))
+        encoder = arrays.get("text_encoder", np.zeros(0, np.uint8))  # which was not kept at first
+        near, nearness = content.tables.near[: len(hashes)], content.tables.nearness[: len(hashes)]
+        if not texts.resume(hashes, near, nearness, encoder.tobytes().decode()):
+            return False
+        self._let_go(*(text for text in texts.groups.numbers().tolist() if not content.has_item(text)))
+        return True
+
+    def _let_go(self, *texts: int) -> None:
+        """Let texts that no listed item has be nobody's neighbours; -1 is none."""
+        for text in texts:
+            if text != NONE and self._texts is not None and self.content is not None:
+                self._texts.let_go(text, self.content.is_held(text))
 
     def _open(self) -> Content:
         """Return what is known of the listed, which the model looks at from the first call on."""
@@ -145,9 +164,23 @@ class Assortment:
                 interest.graph.change(row)
 
     def _take_neighbours(self, found: Found) -> None:
-        self._open().put_neighbours(found.changed, found.neighbours, found.similarities)
+        content = self._open()
+        content.put_neighbours(found.changed, found.neighbours, found.similarities)
         if self._words is not None:
             self._words.put(found.groups, found.vectors)
+        # The item of some has another by now.
+        self._let_go(*(text for text in found.groups.tolist() if not content.has_item(text)))
+        self._give_back(found.forgotten, found.vectors.shape[1], content)
+
+    def _give_back(self, texts: Rows, dimensions: int, content: Content) -> None:
+        """Let numbers of texts that no item has be those of others; `dimensions` of their vectors."""
+        if self._texts is None or not len(texts):
+            return
+        given = [text for text in texts.tolist() if not content.is_held(text) and self._texts.give_back(text)]
+        free = np.array(given, np.int32)
+        content.clear_texts(free)
+        if self._words is not None:
+            self._words.put(free, np.zeros((len(free), dimensions), np.float32))
 
 
 def _of(part: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

@@ -1,27 +1,26 @@
 """Brings the texts of items to vectors and neighbours, beside the stream or all at once."""
 
-import heapq
 import logging
 import os
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from itertools import compress
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from models.arrays import NONE, Floats, Rows
+from models.arrays import Floats, Rows
 from models.text import (
     EncoderError,
     Found,
     NeighbourSearch,
     TextEncoder,
-    TextNeighbours,
+    TextGroups,
     VectorStore,
     load_encoder,
     text_hash,
@@ -30,12 +29,15 @@ from streams.device import device_of
 from streams.errors import ConfigurationError, FreshetError
 from streams.metrics import Metrics
 from streams.settings import Settings
+from streams.text_queue import TextQueue, WaitingText
 
 OFF = "off"
 MOST_WAITING = 250_000
 LOOKED_UP = 256  # texts whose vectors are read from disk at once
 ENCODED = 32  # texts that are encoded at once beside the stream
 ENCODED_ALONE = 512
+FIRST_PAUSE_SECONDS = 1.0  # after an error, twice as long after each that follows it
+LONGEST_PAUSE_SECONDS = 60.0
 _NICENESS = 10  # measured on two busy cores: the model keeps nine tenths of its pace, at 5 two thirds
 
 log = logging.getLogger(__name__)
@@ -73,21 +75,14 @@ class Post(Protocol):
         """Return what tells when the call has ended."""
 
 
-class _Text(NamedTuple):
-    """A text that waits; sorts the newest, of the highest group, first."""
-
-    minus_group: int
-    hashed: bytes
-    text: str
-    since: float  # time.monotonic()
-
-
 class TextEncoding:
     """Texts in, groups out at once; their vectors and neighbours come later.
 
     `submit` and `groups` belong to the model's thread. Between `start` and `stop` a thread of its own looks
     texts up on disk, encodes those that nobody encoded before and finds neighbours, the newest texts first;
     the model's thread takes in what it finds. Without `start`, `drain` does the same in the caller's thread.
+
+    A portion that fails is tried again, later and later; only without an encoder it is over.
     """
 
     def __init__(
@@ -97,48 +92,80 @@ class TextEncoding:
         metrics: Metrics,
         on_found: OnFound = lambda _: None,
     ) -> None:
-        """`on_found` is called in the model's thread after `groups` took in what was found."""
-        self.groups = TextNeighbours()
-        self.failure: str | None = None
+        """`on_found` is called in the model's thread with what was found."""
+        self.groups = TextGroups()
+        self.failure: str | None = None  # why texts wait, or will wait for ever; any thread may read it
         self._encoder = encoder
         self._store = store
         self._search = NeighbourSearch(encoder.dimensions)
         self._metrics = metrics
         self.on_found = on_found
-        self._arrived: deque[_Text] = deque()  # not looked up yet
-        self._missing: list[_Text] = []  # a heap of those that are on no disk
-        self._submitted: set[int] = set()  # groups; others are known from a checkpoint alone
-        self._taken = 0
+        self._queue = TextQueue()
+        self._submitted: set[int] = set()  # groups; others are known from a checkpoint alone, or have no item
+        self._waiting: set[int] = set()  # of these, those whose vectors were not taken in yet
+        self._leaving: set[int] = set()  # groups that were let go and are in lists yet
         self._is_refusing = False
-        self._may_work = threading.Condition()
-        self._is_stopping = False
         self._thread: threading.Thread | None = None
         metrics.text_waiting.set_function(lambda: self.waiting)
 
     @property
     def waiting(self) -> int:
         """How many texts have no vector yet."""
-        return len(self._submitted) - self._taken
+        return len(self._waiting)
 
     def submit(self, text: str) -> int:
-        """Return the group of a text, -1 for "", and for a new one while MOST_WAITING others wait."""
+        """Return the group of a text, -1 for "", and for an unknown one while MOST_WAITING others wait.
+
+        One that a checkpoint knows keeps its group and its neighbours then; newcomers are not compared with
+        it until its text is submitted again.
+        """
         hashed = text_hash(text)
         group = self.groups.group(hashed)
         if group in self._submitted or not text:
             return group
         if self.waiting >= MOST_WAITING:
             self._refuse()
-            return NONE
+            return group
         group = self.groups.admit(hashed)
         self._submitted.add(group)
-        with self._may_work:
-            self._arrived.append(_Text(-group, hashed, text, time.monotonic()))
-            self._may_work.notify()
+        self._waiting.add(group)
+        self._queue.submit(group, hashed, text)
         return group
 
-    def vectors(self, groups: Rows) -> Floats:
-        """Return float32[n, D], the unit vectors of groups, zeros where there is none yet; in any thread."""
-        return self._search.vectors(groups)
+    def let_go(self, group: int, is_held: bool) -> None:
+        """Say that a group has no listed item: it is nobody's neighbour until its text is submitted again.
+
+        `is_held`: it keeps its own list, for an item that was removed. Others lose theirs, and are then among
+        the `forgotten` of what is found. One whose text waits cannot be let go before it was found.
+        """
+        if group not in self._waiting and group not in self._leaving:
+            self._submitted.discard(group)
+            self._leaving.add(group)
+            self._queue.depart(group, is_held)
+
+    def give_back(self, group: int) -> bool:
+        """Let another text have the number of one that was forgotten; False if its text is back."""
+        if group in self._waiting or group in self._leaving:
+            return False
+        self.groups.give_back(group)
+        return True
+
+    @property
+    def encoder_name(self) -> str:
+        """Return what tells the vectors from those of any other encoder."""
+        return self._encoder.name
+
+    def resume(self, hashes: NDArray[np.uint8], near: Rows, nearness: Floats, encoder_name: str) -> bool:
+        """Go on from uint8[G, HASH_BYTES] hashes of groups and from their lists, before `start`.
+
+        int32[G, NEAREST] neighbours and float32[G, NEAREST] similarities of this encoder, by its name, are
+        kept and become exact again; those of another serve until a group's text is encoded. Returns False,
+        and leaves everything, where there are groups.
+        """
+        is_fresh = self.groups.adopt(hashes)
+        if is_fresh:
+            self._search.resume(near, nearness, encoder_name != self.encoder_name)
+        return is_fresh
 
     def start(self, post: Post) -> None:
         """Begin to work beside the stream; `post` calls in the model's thread."""
@@ -150,54 +177,83 @@ class TextEncoding:
 
         What waits is dropped: the catalogue is read again at the next start.
         """
-        with self._may_work:
-            self._is_stopping = True
-            self._may_work.notify()
+        self._queue.stop()
         if self._thread is not None:
             self._thread.join()
         self._store.close()
 
     def drain(self, on_progress: OnProgress = lambda _done, _total: None) -> None:
-        """Work in this thread until no text waits; raises EncoderError."""
+        """Work in this thread until there is nothing to do; raises EncoderError."""
         total = self.waiting
-        while self.waiting:
+        while self._queue or self._search.is_short:
             self._take(self._next(ENCODED_ALONE))
-            on_progress(total - self.waiting, total)
+            if total:
+                on_progress(total - self.waiting, total)
 
     def _work(self, post: Post) -> None:
-        """Work until it is stopped, or until something is wrong with the encoder."""
+        """Work until it is stopped, or until there is no encoder."""
         _give_way()
-        try:
-            while self._wait():
-                found = self._next(ENCODED)
-                if len(found.groups):
-                    post(self._take, found).result()
-        except Exception as error:
-            self.failure = f"texts are no longer encoded: {error}"
-            log.exception("texts are no longer encoded, %d wait; the stream goes on without", self.waiting)
+        found: Found | None = None  # and not taken in yet
+        pause = FIRST_PAUSE_SECONDS
+        while found or self._queue.wait(lambda: self._search.is_short):
+            missing = self._queue.missing
+            try:
+                found = found or self._next(ENCODED)
+                post(self._take, found).result()
+            except EncoderError as error:
+                self._give_up(error)
+                return
+            except Exception as error:
+                self._complain(error, pause)
+                if self._queue.is_stopped_within(pause):
+                    return
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+                continue
+            found = None
+            if self._queue.missing < max(missing, 1):  # texts on disk say nothing of the encoder
+                pause = FIRST_PAUSE_SECONDS
+                if self.failure:
+                    log.info("texts are encoded again, %d wait", self.waiting)
+                self.failure = None
 
-    def _wait(self) -> bool:
-        """Return True when there is work, False when it is over."""
-        with self._may_work:
-            self._may_work.wait_for(lambda: self._is_stopping or self._arrived or self._missing)
-            return not self._is_stopping
+    def _complain(self, error: Exception, pause: float) -> None:
+        """Say what went wrong, and when it is tried again."""
+        self.failure = f"texts wait, the last try failed: {error!r}"
+        again = "%s; %d wait, the next try is in %g s"
+        log.warning(again, self.failure, self.waiting, pause, exc_info=error)
+
+    def _give_up(self, error: EncoderError) -> None:
+        """Say that no text will be encoded, and keep none."""
+        self.failure = f"texts are no longer encoded: {error}"
+        log.exception("texts are no longer encoded, %d wait; the stream goes on without", self.waiting)
+        self._queue.close()
 
     def _next(self, encoded: int) -> Found:
-        """Look some texts up, or, when all were, encode some."""
-        if self._arrived:
-            return self._look_up([self._arrived.pop() for _ in range(min(LOOKED_UP, len(self._arrived)))])
-        portion = [heapq.heappop(self._missing) for _ in range(min(encoded, len(self._missing)))]
-        return self._encode(portion)
+        """Do the most urgent of what there is to do, and last make lists whole again; raises what fails.
 
-    def _look_up(self, texts: Sequence[_Text]) -> Found:
+        What was to be done waits then as before.
+        """
+        work = self._queue.take(LOOKED_UP, encoded)
+        try:
+            if work.departures:
+                groups, are_held = zip(*work.departures, strict=True)
+                return self._search.remove(np.array(groups, np.int32), np.array(are_held, np.bool_))
+            if work.arrived:
+                return self._look_up(work.arrived)
+            return self._encode(work.missing) if work.missing else self._search.refill()
+        except Exception:
+            self._queue.put_back(work)
+            raise
+
+    def _look_up(self, texts: Sequence[WaitingText]) -> Found:
         """Find the neighbours of those whose vectors are on disk; the others go on to wait."""
         vectors, is_known = self._store.get([text.hashed for text in texts])
-        for text in compress(texts, ~is_known):
-            heapq.heappush(self._missing, text)
+        found = self._find(list(compress(texts, is_known)), vectors[is_known])
+        self._queue.miss(compress(texts, ~is_known))
         self._metrics.texts_known.inc(int(is_known.sum()))
-        return self._find(list(compress(texts, is_known)), vectors[is_known])
+        return found
 
-    def _encode(self, texts: Sequence[_Text]) -> Found:
+    def _encode(self, texts: Sequence[WaitingText]) -> Found:
         """Find the neighbours of texts that were never encoded."""
         vectors = self._encoder.encode([text.text for text in texts])
         vectors = vectors.astype(np.float16).astype(np.float32)  # as they will be found on disk
@@ -208,8 +264,8 @@ class TextEncoding:
         self._metrics.texts_encoded.inc(len(texts))
         return self._find(texts, vectors)
 
-    def _find(self, texts: Sequence[_Text], vectors: Floats) -> Found:
-        groups = np.array([-text.minus_group for text in texts], np.int32)
+    def _find(self, texts: Sequence[WaitingText], vectors: Floats) -> Found:
+        groups = np.array([text.group for text in texts], np.int32)
         found = self._search.add(groups, vectors)
         now = time.monotonic()
         for text in texts:
@@ -218,15 +274,15 @@ class TextEncoding:
 
     def _take(self, found: Found) -> None:
         """Take in what was found, in the model's thread."""
-        self.groups.take(found)
-        self._taken += len(found.groups)
+        self._waiting.difference_update(found.groups.tolist())
+        self._leaving.difference_update(found.removed.tolist())
         self.on_found(found)
 
     def _refuse(self) -> None:
         if not self._is_refusing:
             self._is_refusing = True
             log.warning(
-                "%d texts wait to be encoded: items with other texts come without, until listed again",
+                "%d texts wait to be encoded: items with unknown texts come without, until listed again",
                 MOST_WAITING,
             )
 

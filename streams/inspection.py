@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from state import StateError, UserStore
 from state.keys import ERASED_PREFIX, FOLLOWED_KEY, NEXT_KEY, POSITION_KEY, PURGED_KEY, TOPICS_KEY
+from streams.encoding import TextEncoding
 from streams.events import ACTIONS
 from streams.identity import Identity
 from streams.lane import Lane
@@ -25,6 +26,7 @@ class Subject(Protocol):
 
     identity: Identity
     recommender: Recommender
+    texts: TextEncoding | None
 
     def readiness(self) -> str | None:
         """None if it is ready, else what is wrong."""
@@ -53,7 +55,7 @@ class Inspector:
         return None
 
     async def inspect_worker(self) -> dict[str, Any]:
-        """Return partitions, lag, model, memory and digests."""
+        """Return partitions, lag, model, texts that wait and why, memory and digests."""
         subject = self._subject
         learned: dict[str, str] = await self._in_model_thread(digests, subject.recommender)
         return {
@@ -63,6 +65,7 @@ class Inspector:
             "partitions": [lane.describe() for lane in subject.owned()],
             "model_version": subject.recommender.model_version,
             "items": len(subject.recommender.catalog),
+            "texts": _texts(subject.texts),
             "memory_bytes": resident_bytes(),
             "digests": {**learned, "users": await self._users_digest()},
         }
@@ -98,6 +101,11 @@ class Inspector:
             ],
             "positions": {topic: [lane.number, offset] for topic, offset in state.positions.items()},
         }
+
+
+def _texts(texts: TextEncoding | None) -> dict[str, Any] | None:
+    """Return how many texts wait for vectors and what keeps them; None where texts are not encoded."""
+    return None if texts is None else {"waiting": texts.waiting, "failure": texts.failure}
 
 
 def resident_bytes() -> int:

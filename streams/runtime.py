@@ -67,9 +67,9 @@ class Runtime(mode.Service):  # type: ignore[misc]
         self.metrics = Metrics()
         torch.set_num_threads(1)
         self.recommender = Recommender(settings, identity.worker_id)
-        self._texts = open_encoding(settings, self.directory / TEXTS, self.metrics)
-        if self._texts is not None:
-            self.recommender.assortment.read_texts(self._texts)
+        self.texts = open_encoding(settings, self.directory / TEXTS, self.metrics)
+        if self.texts is not None:
+            self.recommender.assortment.read_texts(self.texts)
         self.metrics.identify(self.recommender.device)
         self.lanes: list[Lane] = []
         self._servers = servers_of(settings)
@@ -103,8 +103,8 @@ class Runtime(mode.Service):  # type: ignore[misc]
         self.metrics.skipped_learning.inc(self.recommender.skipped)  # as its checkpoint says
         await self.web.start()
         await self._item_ids.start()
-        if self._texts is not None:
-            self._texts.start(self._thread.submit)
+        if self.texts is not None:
+            self.texts.start(self._thread.submit)
         await self._catalogue.start()
         await self._replication.start()
         for lane in self.lanes:
@@ -117,8 +117,8 @@ class Runtime(mode.Service):  # type: ignore[misc]
         """Leave the partitions, after Faust has left the group."""
         await _all(*(lane.close() for lane in self.lanes))
         await _all(self._item_ids.stop(), self._catalogue.stop(), self._replication.stop(), self.web.stop())
-        if self._texts is not None:
-            await asyncio.to_thread(self._texts.stop)
+        if self.texts is not None:
+            await asyncio.to_thread(self.texts.stop)
         await self._checkpointer.take()
         self._thread.shutdown()
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import Floats, Rows
+from models.arrays import NONE, Floats, Rows
 from models.columns import KINDS
 from models.content.attributes import AttributeTable
 from models.content.description import Description, attributes_of
@@ -15,6 +15,7 @@ from models.content.growth import clear_kind, copied, from_copy, with_rows, with
 from models.content.kinds import Kind, choose_kinds
 from models.content.layout import WARM, ContentTables, empty_content
 from models.content.shelving import list_item, shelve, take_off, unlist
+from models.content.speakers import Speakers
 from models.content.values import count_content
 from models.counts.layout import Tables
 from models.history import History
@@ -38,6 +39,7 @@ class Content:
         self._attributes = AttributeTable()
         self._listed: set[int] = set()
         self._next_choice = _FIRST_CHOICE
+        self._speakers = Speakers()
 
     @property
     def listed(self) -> list[int]:
@@ -64,20 +66,46 @@ class Content:
         if len(self._listed) >= self._next_choice:
             self.choose_kinds()
 
-    def remove(self, row: int) -> None:
-        """Let a row be no candidate on account of what it is any more."""
+    def remove(self, row: int) -> int:
+        """Let a row be no candidate on account of what it is any more.
+
+        Returns its text if no listed item has it now, else -1.
+        """
         self.reserve(row + 1)
         self._listed.discard(row)
         unlist(self.tables.shelves, row)
         unlist(self.tables.texts, row)
+        self._speakers.list_item(row, NONE)
+        return self._left_alone(int(self.tables.texts.values[_TEXT, row]))
 
-    def put_text(self, row: int, text: int) -> None:
-        """Say which text a row has, by its number; -1: none."""
+    def put_text(self, row: int, text: int) -> int:
+        """Say which text a listed row has, by its number; -1: none.
+
+        Returns the text that it had if no listed item has it now, else -1.
+        """
         self.reserve(row + 1)
         self.tables = with_texts(self.tables, text + 1)
-        if self.tables.texts.values[_TEXT, row] != text:
+        before = int(self.tables.texts.values[_TEXT, row])
+        if before != text:
             take_off(self.tables.texts, _TEXT, row)
             shelve(self.tables.texts, _TEXT, row, text)
+            self._speakers.hold(before, text)
+        self._speakers.list_item(row, text)
+        return self._left_alone(before)
+
+    def has_item(self, text: int) -> bool:
+        """Return whether a listed item has a text."""
+        return self._speakers.has_listed(text)
+
+    def is_held(self, text: int) -> bool:
+        """Return whether any item has a text, listed or removed."""
+        return self._speakers.is_held(text)
+
+    def clear_texts(self, texts: Rows) -> None:
+        """Let int32[n] numbers of texts that no item has stand for others."""
+        self.tables = with_texts(self.tables, int(texts.max(initial=-1)) + 1)
+        self.tables.near[texts], self.tables.nearness[texts] = NONE, 0.0
+        self.tables.texts.takes[_TEXT, texts] = 0.0
 
     def forget_texts(self) -> None:
         """Forget which texts there are: their numbers hold no longer."""
@@ -87,6 +115,7 @@ class Content:
         names = ("near", "nearness", "sums", "queries")
         empty = {name: getattr(fresh, name) for name in names}
         self.tables = self.tables._replace(texts=texts, **empty)
+        self._speakers = Speakers()
 
     def put_neighbours(self, texts: Rows, neighbours: Rows, similarities: Floats) -> None:
         """Say which texts are nearest to each of int32[n]: int32[n, NEAR], -1 for none, float32[n, NEAR]."""
@@ -149,6 +178,14 @@ class Content:
         ]
         self._listed = set(arrays["listed"].tolist())
         self._next_choice = int(arrays["next_choice"][0])
+        self._speakers = Speakers()
+        for row, text in enumerate(self.tables.texts.values[_TEXT].tolist()):
+            self._speakers.hold(NONE, text)
+            if row in self._listed:
+                self._speakers.list_item(row, text)
+
+    def _left_alone(self, text: int) -> int:
+        return NONE if text == NONE or self._speakers.has_listed(text) else text
 
     def _shelve(self, kind: int, row: int) -> None:
         """Put a row on the shelf of its value, where it is not on it."""

@@ -3,7 +3,7 @@
 from models.text.canonical import HASH_BYTES, text_hash, text_of
 from models.text.encoders import AUTO, NGRAMS, TextEncoder, load_encoder
 from models.text.errors import EncoderError
-from models.text.groups import TextNeighbours
+from models.text.groups import TextGroups
 from models.text.neighbours import NEAREST, Found, NeighbourSearch
 from models.text.store import VectorStore
 
@@ -16,7 +16,7 @@ __all__ = [
     "Found",
     "NeighbourSearch",
     "TextEncoder",
-    "TextNeighbours",
+    "TextGroups",
     "VectorStore",
     "load_encoder",
     "text_hash",

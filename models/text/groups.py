@@ -1,75 +1,64 @@
-"""Text groups: distinct texts by number, and for each the texts that are most like it."""
+"""Text groups: distinct texts by number."""
+
+import heapq
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import NONE, Floats, Rows
+from models.arrays import NONE
 from models.text.canonical import HASH_BYTES
-from models.text.neighbours import NEAREST, Found
 
-_FIRST_CAPACITY = 1024
+_NOBODY = bytes(HASH_BYTES)
 
 
-class TextNeighbours:
-    """The distinct texts of a catalogue, in the order in which they were admitted, and their neighbours.
-
-    It belongs to the thread that admits texts and reads neighbours. The search for neighbours may go on in
-    another one (`NeighbourSearch`); what it finds is taken in by `take`.
-    """
+class TextGroups:
+    """The distinct texts of a catalogue: a new one has the lowest number that is free."""
 
     def __init__(self) -> None:
         self._groups: dict[bytes, int] = {}
-        self._neighbours: Rows = np.full((_FIRST_CAPACITY, NEAREST), NONE, np.int32)
-        self._similarities: Floats = np.zeros((_FIRST_CAPACITY, NEAREST), np.float32)
-        self._encoded = np.zeros(_FIRST_CAPACITY, np.bool_)
+        self._hashes: list[bytes] = []
+        self._free: list[int] = []  # a heap of numbers
 
     def __len__(self) -> int:
         return len(self._groups)
 
-    @property
-    def neighbours(self) -> Rows:
-        """Return int32[G, NEAREST], a view: each group's nearest others, the most similar first, -1: none."""
-        return self._neighbours[: len(self)]
-
-    @property
-    def similarities(self) -> Floats:
-        """Return float32[G, NEAREST], a view: their cosines, in (0, 1]; 0 where there is none."""
-        return self._similarities[: len(self)]
-
     def group(self, text_hash: bytes) -> int:
-        """Return the group of a text, -1 if it was never admitted."""
+        """Return the group of a text, -1 if it has none."""
         return self._groups.get(text_hash, NONE)
 
     def admit(self, text_hash: bytes) -> int:
-        """Return the group of a text, a new one without neighbours if it was unknown."""
-        group = self._groups.setdefault(text_hash, len(self._groups))
-        if group == len(self._neighbours):
-            self._grow()
+        """Return the group of a text, a new one if it had none."""
+        group = self._groups.get(text_hash)
+        if group is None:
+            if self._free:
+                group = heapq.heappop(self._free)
+                self._hashes[group] = text_hash
+            else:
+                group = len(self._hashes)
+                self._hashes.append(text_hash)
+            self._groups[text_hash] = group
         return group
 
+    def give_back(self, group: int) -> None:
+        """Let the number of a group be free, if it is not."""
+        if self._hashes[group] != _NOBODY:
+            del self._groups[self._hashes[group]]
+            self._hashes[group] = _NOBODY
+            heapq.heappush(self._free, group)
+
+    def numbers(self) -> NDArray[np.int32]:
+        """Return int32[len]: the groups of all texts."""
+        return np.fromiter(self._groups.values(), np.int32, len(self))
+
     def hashes(self) -> NDArray[np.uint8]:
-        """Return uint8[G, HASH_BYTES], a copy: the hash of every group's text, by number."""
-        return np.frombuffer(b"".join(self._groups), np.uint8).reshape(-1, HASH_BYTES)  # [G * 16] -> [G, 16]
+        """Return uint8[G, HASH_BYTES], a copy: the hash of every group's text, zeros for a free number."""
+        return np.frombuffer(b"".join(self._hashes), np.uint8).reshape(-1, HASH_BYTES)  # [G * 16] -> [G, 16]
 
     def adopt(self, hashes: NDArray[np.uint8]) -> bool:
         """Give texts the numbers that they had, by uint8[G, HASH_BYTES] hashes; False if others have them."""
         if len(self):
             return False
-        for hashed in hashes:
-            self.admit(hashed.tobytes())
+        self._hashes = [hashed.tobytes() for hashed in hashes]
+        self._groups = {hashed: group for group, hashed in enumerate(self._hashes) if hashed != _NOBODY}
+        self._free = [group for group, hashed in enumerate(self._hashes) if hashed == _NOBODY]
         return True
-
-    def is_encoded(self, group: int) -> bool:
-        """Return whether the vector of a group has been searched with."""
-        return bool(self._encoded[group])
-
-    def take(self, found: Found) -> None:
-        """Take in what a search found; its groups must have been admitted here."""
-        self._encoded[found.groups] = True
-        self._neighbours[found.changed] = found.neighbours
-        self._similarities[found.changed] = found.similarities
-
-    def _grow(self) -> None:
-        self._neighbours = np.concatenate([self._neighbours, np.full_like(self._neighbours, NONE)])
-        self._similarities = np.concatenate([self._similarities, np.zeros_like(self._similarities)])
-        self._encoded = np.concatenate([self._encoded, np.zeros_like(self._encoded)])

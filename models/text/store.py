@@ -38,8 +38,9 @@ class VectorStore:
 
     What was put is the operating system's at once, so a killed process loses nothing; the disk is only
     waited for at `close`. Whatever a power failure tears is recognised by its checksum or its length, and is
-    encoded again. In memory are the hashes; a file that is opened with more than MOST vectors loses its older
-    half. Several processes may append to one file; each sees what it found and put.
+    encoded again. In memory are the hashes; a file with more than MOST vectors loses its older half when it
+    is opened or written to. Several processes may append to one file; each sees what it found and put. What
+    they put into one that another has halved meanwhile is lost with them.
     """
 
     def __init__(self, directory: Path, encoder_name: str, dimensions: int) -> None:
@@ -79,6 +80,8 @@ class VectorStore:
 
     def put(self, hashes: Sequence[bytes], vectors: Floats) -> None:
         """Append the vectors, float32[n, D], of the texts; raises OSError if the disk does not take them."""
+        if self._records() > MOST:
+            self._halve()
         halves = vectors.astype(np.float16)
         pairs = zip(hashes, map(bytes, halves), strict=True)
         data = b"".join(text_hash + _checksum(vector) + vector for text_hash, vector in pairs)
@@ -94,6 +97,17 @@ class VectorStore:
         """Wait for the disk, and let the file go."""
         os.fsync(self._descriptor)
         os.close(self._descriptor)
+
+    def _records(self) -> int:
+        return (os.fstat(self._descriptor).st_size - len(self._header)) // self._record_bytes
+
+    def _halve(self) -> None:
+        """Go on with the newer half, in a new file; raises OSError, and goes on with all."""
+        self._prepare()
+        old, self._descriptor = self._descriptor, os.open(self.file, os.O_RDWR | os.O_APPEND)
+        os.close(old)
+        self._offsets.clear()
+        self._read()
 
     def _prepare(self) -> None:
         """See to a file with the right header and not too many records."""
@@ -113,11 +127,14 @@ class VectorStore:
     def _begin(self, records: IO[bytes] | None = None) -> None:
         """Put a file with a header and these records in the place of the old one, whole or not at all."""
         temporary = self.file.with_name(f"{self.file.name}.{os.getpid()}.part")
-        with temporary.open("wb") as new:
-            new.write(self._header)
-            if records is not None:
-                copyfileobj(records, new)
-        temporary.replace(self.file)
+        try:
+            with temporary.open("wb") as new:
+                new.write(self._header)
+                if records is not None:
+                    copyfileobj(records, new)
+            temporary.replace(self.file)
+        finally:
+            temporary.unlink(missing_ok=True)
 
     def _read(self) -> None:
         """Learn which texts are there; cut off what was half written."""

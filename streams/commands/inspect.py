@@ -63,6 +63,8 @@ def worker(settings: Settings, as_json: bool) -> None:
     for lane in found["partitions"]:
         table.add_row(str(lane["partition"]), lane["state"], _offsets(lane["next"]), _offsets(lane["lag"]))
     console.print(table)
+    if found["texts"] and found["texts"]["failure"]:
+        console.print(f"{found['texts']['waiting']} texts wait: {found['texts']['failure']}", markup=False)
 
 
 def _offsets(by_topic: dict[str, int]) -> str:

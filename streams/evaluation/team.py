@@ -194,6 +194,8 @@ class _Member:
                 texts.drain(on_encoded)
             except EncoderError as error:  # only its first text shows what is wrong with a model
                 raise wrong_encoder(settings, error) from None
+            finally:
+                texts.stop()
 
     def step(self, share: Sequence[tuple[int, Interaction]], recorder: ExamplesRecorder | None) -> Step:
         """Apply events of one's own users, as a worker does, and write them into the store."""

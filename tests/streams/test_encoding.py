@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,10 +12,11 @@ import pytest
 from numpy.typing import NDArray
 
 from models.arrays import NONE
-from models.text import Found, VectorStore
+from models.text import EncoderError, Found, VectorStore, text_hash
 from streams import encoding
 from streams.encoding import TextEncoding
 from streams.metrics import Metrics
+from tests.models.text.lists import Lists
 
 DEADLINE_SECONDS = 20
 
@@ -39,12 +41,18 @@ class Letters:
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1)
 
 
-class Broken(Letters):
-    """An encoder that fails."""
+class Failing(Letters):
+    """An encoder that fails with errors, one a call, before it works."""
+
+    def __init__(self, *errors: Exception) -> None:
+        super().__init__()
+        self.errors = list(errors)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Fail."""
-        raise RuntimeError(f"{len(texts)} texts are too many for me")
+        """Fail, or encode."""
+        if self.errors:
+            raise self.errors.pop(0)
+        return super().encode(texts)
 
 
 @pytest.fixture
@@ -72,43 +80,44 @@ def sample(texts: TextEncoding, name: str) -> float:
 def test_equal_texts_are_one_group_and_encoded_once(tmp_path: Path) -> None:
     """Items with one text share its group; an item without a text has none."""
     encoder = Letters()
-    texts = made(tmp_path, encoder)
+    lists = Lists(2)
+    texts = made(tmp_path, encoder, lists.take)
     assert [texts.submit(text) for text in ("abba", "", "cab", "abba")] == [0, NONE, 1, 0]
     assert texts.waiting == 2
     texts.drain()
     assert texts.submit("abba") == 0
     assert sorted(encoder.asked) == ["abba", "cab"]
     assert texts.waiting == 0
-    assert texts.groups.neighbours[:, 0].tolist() == [1, 0]
-    assert texts.groups.similarities[:, 0] == pytest.approx([4 / 24**0.5] * 2, abs=1e-3)
+    assert lists.neighbours[:, 0].tolist() == [1, 0]
+    assert lists.similarities[:, 0] == pytest.approx([4 / 24**0.5] * 2, abs=1e-3)
 
 
 def test_a_restart_encodes_nothing(tmp_path: Path) -> None:
     """The next process has the very same neighbours without one call of the encoder."""
     words = [f"{chr(97 + n % 26) * 3}{chr(97 + n * 7 % 26)}{chr(97 + n * n % 26)}" for n in range(700)]
-    first, encoder = made(tmp_path, Letters()), Letters()
+    lists, later = Lists(700), Lists(700)
+    first, encoder = made(tmp_path, Letters(), lists.take), Letters()
     for word in words:
         first.submit(word)
     first.drain()
     first.stop()
-    again = made(tmp_path, encoder)
+    again = made(tmp_path, encoder, later.take)
     for word in words:
         again.submit(word)
     again.drain()
     assert encoder.asked == []
     assert sample(again, "freshet_texts_known_total") == len(again.groups)
-    assert np.array_equal(
-        np.sort(again.groups.similarities, axis=1), np.sort(first.groups.similarities, axis=1)
-    )
+    assert np.array_equal(later.similarities, lists.similarities)
 
 
 def test_beside_the_stream_everything_is_taken_in_by_the_models_thread(
     tmp_path: Path, model_thread: ThreadPoolExecutor
 ) -> None:
     """What was found arrives in the model's thread, whole, and the metrics say so."""
-    names, done = set(), threading.Event()
+    names, lists, done = set(), Lists(100), threading.Event()
 
-    def on_found(_: Found) -> None:
+    def on_found(found: Found) -> None:
+        lists.take(found)
         names.add(threading.current_thread().name)
         if texts.waiting == 0:
             done.set()
@@ -119,7 +128,7 @@ def test_beside_the_stream_everything_is_taken_in_by_the_models_thread(
     assert done.wait(DEADLINE_SECONDS)
     texts.stop()
     assert {name.split("_")[0] for name in names} == {"model"}
-    assert (texts.groups.neighbours != NONE).all()
+    assert (lists.neighbours != NONE).all()
     assert sample(texts, "freshet_texts_encoded_total") == 100
     assert sample(texts, "freshet_text_waiting") == 0
     assert sample(texts, "freshet_text_seconds_count") == 100
@@ -155,34 +164,106 @@ def test_stopping_does_not_wait_for_what_waits(tmp_path: Path, model_thread: Thr
     assert len(VectorStore(tmp_path, encoder.name, encoder.dimensions)) == len(encoder.asked)
 
 
-def test_a_broken_encoder_does_not_end_the_stream(
+def test_without_an_encoder_the_stream_goes_on(
     tmp_path: Path, model_thread: ThreadPoolExecutor, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Texts stay without vectors, the log says why, and groups are given as before."""
-    texts = made(tmp_path, Broken())
+    """Texts stay without vectors and are not kept, the log says why, and groups are given as before."""
+    texts = made(tmp_path, Failing(EncoderError("no weights in model.safetensors")))
     with caplog.at_level(logging.ERROR):
         texts.start(model_thread.submit)
-        texts.submit("a")
+        model_thread.submit(texts.submit, "a").result()
         assert texts._thread is not None
         texts._thread.join(DEADLINE_SECONDS)
-    assert texts.failure == "texts are no longer encoded: 1 texts are too many for me"
-    assert "1 texts are too many for me" in caplog.text
-    assert texts.submit("b") == 1
+    assert texts.failure == "texts are no longer encoded: no weights in model.safetensors"
+    assert "texts are no longer encoded, 1 wait" in caplog.text
+    assert "no weights in model.safetensors" in caplog.text
+    assert [texts.submit("b"), texts.waiting, bool(texts._queue)] == [1, 2, False]
     texts.stop()
+
+
+def test_a_portion_that_fails_is_tried_again(
+    tmp_path: Path,
+    model_thread: ThreadPoolExecutor,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """After errors of encoder, disk and model's thread that pass, every text has its vector."""
+    monkeypatch.setattr(encoding, "FIRST_PAUSE_SECONDS", 0.01)
+    encoder, done = Failing(RuntimeError("CUDA out of memory"), ValueError("again")), threading.Event()
+    disk, model, failures = [OSError("a bad sector")], [RuntimeError("not now")], set[str | None]()
+
+    def on_found(found: Found) -> None:
+        failures.add(texts.failure)
+        if len(found.groups) and model:
+            raise model.pop()
+        if texts.waiting == 0:
+            done.set()
+
+    texts = made(tmp_path, encoder, on_found)
+    get = texts._store.get
+
+    def get_at_last(hashes: Sequence[bytes]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        if disk:
+            raise disk.pop()
+        return get(hashes)
+
+    monkeypatch.setattr(texts._store, "get", get_at_last)
+    words = [f"{'a' * number}b" for number in range(100)]
+    for word in words:
+        texts.submit(word)
+    with caplog.at_level(logging.INFO):
+        texts.start(model_thread.submit)
+        assert done.wait(DEADLINE_SECONDS)
+        texts.stop()
+    assert sorted(encoder.asked) == sorted(words)
+    for error in ("CUDA out of memory", "again", "a bad sector", "not now"):
+        assert f"{error}')" in caplog.text
+    assert "texts wait, the last try failed: ValueError('again')" in failures
+    assert texts.failure is None
+    assert caplog.text.count("texts are encoded again") == 1
+
+
+def test_pauses_grow_to_a_minute_and_end_with_a_stop(
+    tmp_path: Path, model_thread: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that has an error again and again asks ever more seldom, and stops at once all the same."""
+    pauses, texts = [], made(tmp_path, Failing(*map(RuntimeError, range(9))))
+
+    def pausing(seconds: float) -> bool:
+        pauses.append(seconds)
+        return len(pauses) == 9
+
+    monkeypatch.setattr(texts._queue, "is_stopped_within", pausing)
+    texts.submit("a")
+    texts.start(model_thread.submit)
+    assert texts._thread is not None
+    texts._thread.join(DEADLINE_SECONDS)
+    texts.stop()
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    held = made(tmp_path, Failing(RuntimeError("once")))
+    held.submit("a")
+    held.start(model_thread.submit)
+    while held.failure is None:
+        time.sleep(0.01)
+    started = time.monotonic()
+    held.stop()
+    assert time.monotonic() - started < 0.9
+    assert held.waiting == 1
 
 
 def test_a_full_disk_costs_the_next_start_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Vectors that the disk does not take are used all the same."""
-    texts = made(tmp_path, Letters())
+    lists = Lists(2)
+    texts = made(tmp_path, Letters(), lists.take)
 
     def full(*_: object) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr(texts._store, "put", full)
-    groups = np.array([texts.submit("ab"), texts.submit("ba")], np.int32)
+    assert [texts.submit("ab"), texts.submit("ba")] == [0, 1]
     texts.drain()
-    assert texts.groups.neighbours[0, 0] == 1
-    assert texts.vectors(groups)[0, :2] == pytest.approx([0.5**0.5] * 2, abs=1e-3)
+    assert lists.neighbours[0, 0] == 1
+    assert lists.vectors[0][:2] == pytest.approx([0.5**0.5] * 2, abs=1e-3)
 
 
 def test_what_waits_is_bounded(
@@ -196,6 +277,18 @@ def test_what_waits_is_bounded(
     assert caplog.text.count("wait to be encoded") == 1
     texts.drain()
     assert texts.submit("c") == 2
+
+
+def test_what_a_checkpoint_knows_is_not_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though too many texts wait, one that had a group keeps it, and is encoded when it comes again."""
+    monkeypatch.setattr(encoding, "MOST_WAITING", 1)
+    texts = made(tmp_path, Letters())
+    assert texts.groups.adopt(np.array([list(text_hash(text)) for text in ("a", "b")], np.uint8))
+    assert [texts.submit(text) for text in ("a", "b", "c")] == [0, 1, NONE]
+    assert texts.waiting == 1
+    texts.drain()
+    assert texts.submit("b") == 1
+    assert texts.waiting == 1
 
 
 def test_progress_is_told(tmp_path: Path) -> None:

@@ -109,6 +109,38 @@ def test_a_file_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_a_file_does_not_grow_while_it_is_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the most vectors a put goes on with the newer half, or, on a full disk, with all."""
+    monkeypatch.setattr(store_module, "MOST", 8)
+    store, vectors = opened(tmp_path), vectors_of(len(HASHES))
+    sizes = []
+    for start in range(0, 36, 3):
+        store.put(HASHES[start : start + 3], vectors[start : start + 3])
+        sizes.append(len(store))
+        assert store.get(HASHES[start : start + 3])[1].all()
+    assert sizes[:6] == [3, 6, 9, 8, 11, 9]
+    assert max(sizes) <= 8 + 3
+    assert sizes[-1] == 9  # the next put will halve it
+    replace = Path.replace
+
+    def full(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="disk full"):
+        store.put(HASHES[37:38], vectors[37:38])
+    assert store.get(HASHES[35:38])[1].tolist() == [True, False, False]
+    assert len(store) == 9
+    assert list(tmp_path.iterdir()) == [store.file]
+    monkeypatch.setattr(Path, "replace", replace)
+    store.put(HASHES[37:38], vectors[37:38])
+    for reader in (store, opened(tmp_path)):
+        found, known = reader.get(HASHES)
+        assert np.array_equal(found[known], vectors[known])
+        assert known[35]
+        assert known[37]
+
+
 def test_two_processes_may_share_a_file(tmp_path: Path) -> None:
     """Each finds what it put itself, and a third one all of it."""
     stores = [opened(tmp_path), opened(tmp_path)]
