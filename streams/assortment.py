@@ -41,6 +41,12 @@ class Assortment:
         self._is_on = is_on
         self._texts: TextEncoding | None = None
 
+    def prepare(self) -> None:
+        """Load, before events come, what else the first listed item would have them wait for."""
+        interest = self._learner.interest
+        if self._is_on and interest is not None and interest.settings.graph != "off":
+            import models.graph.encoder  # noqa: F401 - seconds, which nobody should spend in the stream
+
     def read_texts(self, encoding: TextEncoding) -> None:
         """Have texts encoded from now on, and take in which are near to which."""
         self._texts = encoding

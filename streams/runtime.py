@@ -70,6 +70,7 @@ class Runtime(mode.Service):  # type: ignore[misc]
         self.texts = open_encoding(settings, self.directory / TEXTS, self.metrics)
         if self.texts is not None:
             self.recommender.assortment.read_texts(self.texts)
+        self.recommender.assortment.prepare()
         self.metrics.identify(self.recommender.device)
         self.lanes: list[Lane] = []
         self._servers = servers_of(settings)

@@ -1,5 +1,8 @@
 """The graph network inside the recommender: exact, whatever the chunks, and beyond a restart."""
 
+import subprocess
+import sys
+
 import msgspec
 import pytest
 
@@ -86,3 +89,18 @@ def test_another_kind_of_network_takes_over_a_checkpoint() -> None:
         assert other.learner.interest is not None
         assert one.learner.interest is not None
         assert other.learner.interest.steps == one.learner.interest.steps > 0
+
+
+def test_what_takes_long_to_load_is_loaded_before_the_stream_begins() -> None:
+    """A worker that will need the graph's library loads it when it starts, and nobody else does."""
+    script = """
+import sys
+from streams.recommender import Recommender
+from streams.settings import Settings
+for interest, graph, content in (("off", "sage", True), ("on", "off", True), ("on", "sage", False)):
+    Recommender(Settings(device="cpu", interest=interest, graph=graph, content=content)).assortment.prepare()
+assert "torch_geometric" not in sys.modules
+Recommender(Settings(device="cpu", interest="on")).assortment.prepare()
+assert "torch_geometric" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120)
