@@ -98,6 +98,7 @@ class Assortment:
             return
         content = self._open()
         content.restore(arrays)
+        content.take_occurred(self._counts.tables)  # which was not always kept up
         self.relations.restore(_of(_RELATIONS, arrays))
         hashes = arrays.get("text_hashes", np.zeros((0, HASH_BYTES), np.uint8))
         if self._texts is None or not self._texts.groups.adopt(hashes):
@@ -109,6 +110,7 @@ class Assortment:
         """Return what is known of the listed, which the model looks at from the first call on."""
         if self.content is None:
             self.content = Content()
+            self.content.take_occurred(self._counts.tables)
             self._ranker.use_content(self.content, self.relations)
             self._learner.use_columns(self._ranker.features)
             self._show_relations(self.content)

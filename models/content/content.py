@@ -13,8 +13,15 @@ from models.content.attributes import AttributeTable
 from models.content.description import Description, attributes_of
 from models.content.growth import clear_kind, copied, from_copy, with_rows, with_texts, with_values
 from models.content.kinds import Kind, choose_kinds
-from models.content.layout import WARM, ContentTables, empty_content
-from models.content.shelving import list_item, shelve, take_off, unlist
+from models.content.layout import ContentTables, empty_content
+from models.content.shelving import (
+    list_item,
+    note_all_that_occurred,
+    note_occurred,
+    shelve,
+    take_off,
+    unlist,
+)
 from models.content.values import count_content
 from models.counts.layout import Tables
 from models.history import History
@@ -53,9 +60,8 @@ class Content:
         self._attributes.write(row, attributes_of(item))
         self._listed.add(row)
         for shelves in (self.tables.shelves, self.tables.texts):
-            if has_occurred and shelves.states[row] != WARM:
-                unlist(shelves, row)
-                shelves.states[row] = WARM
+            if has_occurred:
+                note_occurred(shelves, row)
         for number in range(len(self.kinds)):
             self._shelve(number, row)
         if is_candidate:
@@ -63,6 +69,12 @@ class Content:
             list_item(self.tables.texts, row)
         if len(self._listed) >= self._next_choice:
             self.choose_kinds()
+
+    def take_occurred(self, tables: Tables) -> None:
+        """Take in which items occurred while nothing was listed; they are no newcomers."""
+        self.reserve(len(tables.facts))
+        for shelves in (self.tables.shelves, self.tables.texts):
+            note_all_that_occurred(shelves, tables)
 
     def remove(self, row: int) -> None:
         """Let a row be no candidate on account of what it is any more."""

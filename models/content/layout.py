@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.arrays import NONE, Doubles, Floats, Rows, Times
 from models.candidates import Limits, Scratch, empty_scratch
-from models.columns import FEATURES, KINDS, NEAR
+from models.columns import FEATURES, KINDS, NEAR, F
 from models.compiled import inlined
 from models.counts.layout import Tables, empty_tables
 from models.first_stage import FIRST_SQUARES
@@ -108,6 +108,12 @@ def empty_content(kinds: int = KINDS) -> ContentTables:
         sums=np.zeros((_FIRST_VALUES, TEXT_SUMS), np.float32),
         queries=np.zeros(_FIRST_VALUES + 1, np.int64),
     )
+
+
+@inlined
+def has_content(scratch: Scratch) -> bool:
+    """Return whether a query has the columns of a catalogue: something was listed, once."""
+    return len(scratch.features) > F
 
 
 @inlined

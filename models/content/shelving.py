@@ -62,17 +62,31 @@ def unlist(shelves: Shelves, row: int) -> None:
 
 
 @compiled
+def note_occurred(shelves: Shelves, row: int) -> None:
+    """Let an item that occurred stand among those that did, on every shelf that it is on."""
+    if shelves.states[row] == WARM:
+        return
+    for kind in range(shelves.values.shape[0]):
+        value = shelves.values[kind, row]
+        if value != NONE:
+            if shelves.states[row] == COLD:
+                _unlink(shelves, kind, row, value)
+            shelves.warm[kind, value] += 1
+    shelves.states[row] = WARM
+
+
+@compiled
+def note_all_that_occurred(shelves: Shelves, tables: Tables) -> None:
+    """Let every item that the counters know of stand among those that occurred."""
+    for row in range(len(tables.facts)):
+        if tables.facts[row, EVENTS] > 0:
+            note_occurred(shelves, row)
+
+
+@compiled
 def count_on_shelves(shelves: Shelves, used: int, tables: Tables, row: int) -> None:
     """Take in that an item, counted just now, occurred."""
-    is_first = shelves.states[row] != WARM
-    if is_first:
-        for kind in range(used):
-            value = shelves.values[kind, row]
-            if value != NONE:
-                if shelves.states[row] == COLD:
-                    _unlink(shelves, kind, row, value)
-                shelves.warm[kind, value] += 1
-        shelves.states[row] = WARM
+    note_occurred(shelves, row)
     is_first = tables.facts[row, EVENTS] == 1
     for kind in range(used):
         value = shelves.values[kind, row]

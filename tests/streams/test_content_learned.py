@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from models.checkpoint import decode_checkpoint, encode_checkpoint
+from models.content.layout import WARM
 from state import MemoryStore
 from state.overlay import Overlay
 from streams.evaluation import Listing, evaluate_log, listing_of
@@ -177,3 +178,24 @@ def test_other_workers_count_values_as_the_one_that_applied_the_events_did() -> 
         if name not in ("weights", "squares"):  # these learn from a worker's own users
             both = tuple(slice(min(sizes)) for sizes in zip(array.shape, theirs[name].shape, strict=True))
             np.testing.assert_array_equal(array[both], theirs[name][both], err_msg=name)
+
+
+def test_what_occurs_while_little_is_listed_has_occurred() -> None:
+    """Items with events, from before anything was listed or before kinds were chosen, are never cold."""
+    early, late = log(30), log(60)[30:]
+    recommender, overlay = Recommender(SETTINGS), Overlay(MemoryStore())
+    recommender.step(records(early), overlay)
+    recommender.assortment.enlist(listed(0))
+    recommender.step(records(early + late)[30:], overlay)
+    for number in range(1, ITEMS):
+        recommender.assortment.enlist(listed(number))
+    assert recommender.assortment.content is not None
+    shelves = recommender.assortment.content.tables.shelves
+    had = {recommender.catalog.admit(each.item_id) for each in early + late}
+    assert {row for row in range(ITEMS) if shelves.states[row] == WARM} == had
+    kinds = len(recommender.assortment.content.kinds)
+    for kind in range(kinds):
+        values = shelves.values[kind, sorted(had)]
+        expected = np.bincount(values[values >= 0], minlength=shelves.warm.shape[1])
+        np.testing.assert_array_equal(shelves.warm[kind], expected)
+    assert kinds

@@ -118,3 +118,16 @@ def test_a_copy_goes_on_as_the_original_does() -> None:
     assert ours.keys() == theirs.keys()
     for name, array in ours.items():
         np.testing.assert_array_equal(array, theirs[name], err_msg=name)
+
+
+def test_an_item_that_is_said_to_have_occurred_is_counted_among_its_values_warm() -> None:
+    """A cold item listed again as one that occurred moves over; when its values change it leaves them."""
+    content = Content()
+    for row in range(100):
+        content.enlist(row, described(row), has_occurred=False)
+    kind, shelves = content.kinds.index(("categories",)), content.tables.shelves
+    value, other = (int(shelves.values[kind, row]) for row in (0, 1))
+    content.enlist(0, described(0), has_occurred=True)
+    assert (shelves.warm[kind, value], shelves.cold[kind, value]) == (1, 9)
+    content.enlist(0, described(0, shift=1), has_occurred=True)
+    assert (shelves.warm[kind, value], shelves.warm[kind, other]) == (0, 1)
