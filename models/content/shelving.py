@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.arrays import NONE, Rows
+from models.arrays import NONE, Rows, Times
 from models.compiled import compiled, inlined
 from models.content.layout import COLD, SHELF, UNLISTED, WARM, Shelves
 from models.counts.layout import EVENTS, LAST, Tables
@@ -23,6 +23,21 @@ def shelve(shelves: Shelves, kind: int, row: int, value: int) -> None:
         shelves.warm[kind, value] += 1
     elif shelves.states[row] == COLD:
         _link(shelves, kind, row, value)
+
+
+@compiled
+def put(shelves: Shelves, kind: int, row: int, value: int) -> None:
+    """Move an item to the shelf of a value, or to none, where it is not there."""
+    if shelves.values[kind, row] != value:
+        take_off(shelves, kind, row)
+        shelve(shelves, kind, row, value)
+
+
+@compiled
+def put_all(shelves: Shelves, kind: int, rows: Times, values: Rows) -> None:
+    """Move int64[n] items to the shelves of int32[n] values, in this order."""
+    for number in range(len(rows)):
+        put(shelves, kind, rows[number], values[number])
 
 
 @compiled

@@ -10,7 +10,7 @@ from models.candidates import STATE_SIZE, Scratch, begin, gather_leaders, gather
 from models.catalog import Items
 from models.compiled import compiled, inlined
 from models.content.layout import HISTORY, VALUE_LIMITS, ContentTables, scratch_of, tables_of
-from models.content.shelving import count_on_shelves
+from models.content.shelving import count_on_shelves, note_occurred
 from models.counts.counting import count_event
 from models.counts.layout import Tables
 from models.exclusion import Banned
@@ -108,3 +108,4 @@ def count_content(
             count_event(theirs, past.rows, past.actions, past.times_ms, value, action, time_ms, is_late)
     count_on_shelves(content.shelves, used, tables, row)
     count_on_shelves(content.texts, 1, tables, row)
+    note_occurred(content.kindless, row)

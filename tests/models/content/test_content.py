@@ -131,3 +131,32 @@ def test_an_item_that_is_said_to_have_occurred_is_counted_among_its_values_warm(
     assert (shelves.warm[kind, value], shelves.cold[kind, value]) == (1, 9)
     content.enlist(0, described(0, shift=1), has_occurred=True)
     assert (shelves.warm[kind, value], shelves.warm[kind, other]) == (0, 1)
+
+
+def test_kinds_are_chosen_as_soon_as_something_is_shared() -> None:
+    """Twenty items suffice; where the first of a catalogue share nothing, kinds come with those that do."""
+    few, late = Content(), Content()
+    for row in range(20):
+        few.enlist(row, Description(attributes={"maker": f"m{row % 3}"}), has_occurred=False)
+    assert few.kinds == [("maker",)]
+    for row in range(1000):
+        maker = f"m{row % 5}" if row >= 100 else f"alone {row}"
+        late.enlist(row, Description(attributes={"maker": maker}), has_occurred=False)
+    assert late.kinds == [("maker",)]
+
+
+def test_kinds_stand_in_the_order_of_what_they_say_until_something_was_counted() -> None:
+    """What says most gathers first, though chosen last; from the first event on each keeps its place."""
+    for has_event in (False, True):
+        catalog, content = Catalog(), Content()
+        for row in range(100):
+            catalog.admit(f"i{row}")
+        counts = Counts(catalog, slots=1 << 12)
+        for row in range(100):
+            if row == 40 and has_event:
+                counts.count(history([]), 0, NOW_MS)
+                content.count(counts.tables, history([]), 0, 0, NOW_MS, is_late=False)
+            by_row = {"maker": f"m{row % 2}"} if row < 40 else {"maker": f"m{row % 2}", "size": f"s{row % 9}"}
+            content.enlist(row, Description(attributes=by_row), has_occurred=False)
+        content.choose_kinds()
+        assert content.kinds[0] == (("maker",) if has_event else ("size", "maker"))
