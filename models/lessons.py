@@ -209,4 +209,5 @@ def teach(
             action, is_late = lessons.actions[event], lessons.is_late[event]
             count_event(tables, *past, row, action, time_ms, is_late)
             if has_content(scratch):
-                count_content(content, tables, history, row, action, time_ms, is_late)
+                is_removed = catalog.hidden[row]  # or was never listed, and is on no shelf
+                count_content(content, tables, history, row, action, time_ms, is_late, is_removed)

@@ -143,7 +143,7 @@ class Content:
     ) -> None:
         """Take in an event that was just counted in the items' tables."""
         self.reserve(row + 1)
-        count_content(self.tables, tables, history, row, action, time_ms, is_late)
+        count_content(self.tables, tables, history, row, action, time_ms, is_late, row not in self._listed)
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return a copy of everything that is known."""

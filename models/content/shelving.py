@@ -67,13 +67,15 @@ def list_item(shelves: Shelves, row: int) -> None:
 
 @compiled
 def unlist(shelves: Shelves, row: int) -> None:
-    """Let a cold item not be found any more; others are hidden by the catalogue."""
-    if shelves.states[row] != COLD:
-        return
+    """Let an item not be found any more; the values of its past events stay what they are."""
     for kind in range(shelves.values.shape[0]):
-        if shelves.values[kind, row] != NONE:
-            _unlink(shelves, kind, row, shelves.values[kind, row])
-    shelves.states[row] = UNLISTED
+        value = shelves.values[kind, row]
+        if value != NONE and shelves.states[row] == COLD:
+            _unlink(shelves, kind, row, value)
+        elif value != NONE:
+            _drop_leader(shelves, kind, row, value)
+    if shelves.states[row] == COLD:
+        shelves.states[row] = UNLISTED
 
 
 @compiled
@@ -99,8 +101,8 @@ def note_all_that_occurred(shelves: Shelves, tables: Tables) -> None:
 
 
 @compiled
-def count_on_shelves(shelves: Shelves, used: int, tables: Tables, row: int) -> None:
-    """Take in that an item, counted just now, occurred."""
+def count_on_shelves(shelves: Shelves, used: int, tables: Tables, row: int, is_removed: bool) -> None:
+    """Take in that an item, counted just now, occurred; one that was removed leads no more."""
     note_occurred(shelves, row)
     is_first = tables.facts[row, EVENTS] == 1
     for kind in range(used):
@@ -111,7 +113,8 @@ def count_on_shelves(shelves: Shelves, used: int, tables: Tables, row: int) -> N
             takes[1] = takes[1] * np.float32(_DECAY) + np.float32(1.0)
             usual[0] = usual[0] * _DECAY + is_first
             usual[1] = usual[1] * _DECAY + 1.0
-            _rise(tables, shelves.leaders[kind, value], row)
+            if not is_removed:
+                _rise(tables, shelves.leaders[kind, value], row)
 
 
 @inlined

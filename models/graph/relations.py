@@ -28,6 +28,7 @@ class Relations:
         self._entities: dict[int, int] = {}  # hash of relation and value -> entity
         self._named: dict[int, list[int]] = {}  # hash of a value that may be an item's id -> entities
         self._rows: dict[int, int] = {}  # hash of a listed item's id -> its row
+        self._ids: dict[int, int] = {}  # the other way round
 
     def __len__(self) -> int:
         """Return how many entities there are."""
@@ -57,7 +58,7 @@ class Relations:
         if own in self._rows and set(links[links != NONE].tolist()) == set([*wanted, *about][:LINKS]):
             return False
         unlink(self.graph, row)
-        self._rows[own] = row
+        self._rows[own], self._ids[row] = row, own
         for entity in wanted:
             link(self.graph, row, entity)
         for entity in about:
@@ -65,9 +66,10 @@ class Relations:
         return True
 
     def remove(self, row: int) -> None:
-        """Link an item to nothing any more."""
-        if row < len(self.graph.links):
+        """Link an item to nothing any more, by what others say of it neither."""
+        if row in self._ids:
             unlink(self.graph, row)
+            del self._rows[self._ids.pop(row)]
 
     def wanted(self, names: Container[str]) -> NDArray[np.bool_]:
         """Return bool[RELATIONS]: which have one of the names; one that stands for several has none."""
@@ -102,6 +104,7 @@ class Relations:
         self.names, self._numbers = json.loads(arrays["names"].tobytes())
         self._entities = {value: number for number, value in enumerate(arrays["entities"].tolist())}
         self._rows = dict(zip(arrays["ids"].tolist(), arrays["rows"].tolist(), strict=True))
+        self._ids = {row: own for own, row in self._rows.items()}
         self._named = {}
         for value, entity in zip(arrays["named"].tolist(), arrays["named_entities"].tolist(), strict=True):
             self._named.setdefault(value, []).append(entity)

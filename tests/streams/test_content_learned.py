@@ -92,7 +92,13 @@ def test_a_removed_item_is_in_no_list_however_often_it_was_taken() -> None:
     assert "i5" in items_for(recommender, overlay, "u5")
     recommender.assortment.remove("i5")
     assert all("i5" not in items_for(recommender, overlay, user) for user in users)
+    recommender.step(records([*repeated, repeated[5]])[400:], overlay)  # who takes it now
+    assert recommender.assortment.content is not None
+    shelves, row = recommender.assortment.content.tables.shelves, recommender.catalog.admit("i5")
+    assert row not in shelves.leaders
     recommender.assortment.enlist(listed(5))
+    recommender.step(records([*repeated, repeated[5], repeated[5]])[401:], overlay)
+    assert row in shelves.leaders
     assert "i5" in items_for(recommender, overlay, "u5")
 
 

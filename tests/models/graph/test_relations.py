@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.arrays import Rows
+from models.arrays import NONE, Rows
 from models.graph import LOOK_BACK, RELATIONS, PathCounter, Relations, find_path
 from models.graph.layout import LINKS, MEMBERS
 from models.graph.relations import bring_forward
@@ -142,3 +142,20 @@ def test_a_snapshot_holds_everything() -> None:
     mine["links"] = mine["links"][:, :3]
     with pytest.raises(ValueError, match="links"):
         other.restore(mine)
+
+
+def test_a_removed_item_is_linked_again_when_it_is_listed_again_and_not_before() -> None:
+    """Others may name it meanwhile: it is nobody's neighbour until it is back, also after a restart."""
+    relations = Relations()
+    relations.write(0, "gone", [("brand", "a")])
+    relations.remove(0)
+    other = Relations()
+    other.restore(relations.snapshot())
+    for each in (relations, other):
+        each.remove(0)
+        each.remove(7)
+        each.write(1, "i1", [], [("accessory of", "gone")])
+        assert (each.graph.links[0] == NONE).all()
+        assert 0 not in each.graph.members
+        each.write(0, "gone", [])
+        assert _paths(each, _rows(0), _rows(1))["accessory of"][0] > 0
