@@ -12,7 +12,7 @@ from models.columns import KINDS
 from models.content.attributes import AttributeTable
 from models.content.description import Description, attributes_of
 from models.content.growth import clear_kind, copied, from_copy, with_rows, with_texts, with_values
-from models.content.kinds import Kind, choose_kinds
+from models.content.kinds import Kind, choose_kinds, joined
 from models.content.layout import ContentTables, Shelves, empty_content
 from models.content.shelving import (
     list_item,
@@ -58,12 +58,14 @@ class Content:
         `is_candidate`: though it never occurred, it may be recommended.
         """
         self.reserve(row + 1)
-        self._attributes.write(row, attributes_of(item))
+        recoded = self._attributes.write(row, attributes_of(item))
         self._listed.add(row)
         if has_occurred:
             for shelves in self._shelves:
                 note_occurred(shelves, row)
-        for number in range(len(self.kinds)):
+        for number, kind in enumerate(self.kinds):
+            if not set(kind).isdisjoint(recoded):
+                self._begin(number)
             self._shelve(number, row)
         self._shelve_kindless(np.array([row], np.int64))
         if is_candidate:
@@ -127,9 +129,7 @@ class Content:
             else:
                 number = leaving.pop(0)
                 self.kinds[number], self._numbers[number] = kind, {}
-            clear_kind(self.tables, number)
-            for row in rows.tolist():
-                self._shelve(number, row)
+            self._begin(number)
         self.tables.used[0] = len(self.kinds)
         self._next_choice = _after(len(rows)) if self.kinds else _SOON * len(rows)
         self._shelve_kindless(rows)
@@ -173,10 +173,27 @@ class Content:
     def _shelves(self) -> tuple[Shelves, ...]:
         return self.tables.shelves, self.tables.texts, self.tables.kindless
 
+    def _begin(self, kind: int) -> None:
+        """Begin a kind anew: forget what was counted, and put what is listed on the shelves of its values."""
+        clear_kind(self.tables, kind)
+        rows = np.array(self.listed, np.int64)
+        values = joined([self._attributes.codes(name, rows) for name in self.kinds[kind]])
+        numbers, firsts = np.unique(values, return_index=True)
+        self._numbers[kind] = {
+            self._attributes.together(self.kinds[kind], row): number
+            for number, row in zip(numbers.tolist(), rows[firsts].tolist(), strict=True)
+            if number != NONE
+        }
+        self.tables = with_values(self.tables, len(self._numbers[kind]))
+        put_all(self.tables.shelves, kind, rows, values)
+
     def _shelve(self, kind: int, row: int) -> None:
         """Put a row on the shelf of its value, where it is not on it."""
         codes, numbers = self._attributes.together(self.kinds[kind], row), self._numbers[kind]
         value = -1 if min(codes) < 0 else numbers.setdefault(codes, len(numbers))
+        if len(numbers) > self._attributes.most_values:
+            self._begin(kind)  # most are of the past: what is counted must not grow with the messages
+            return
         self.tables = with_values(self.tables, value + 1)
         put(self.tables.shelves, kind, row, value)
 

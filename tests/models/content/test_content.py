@@ -1,5 +1,6 @@
 """What the catalogue says, kept up through listings, removals and events; checked against a plain model."""
 
+import json
 import random
 
 import numpy as np
@@ -160,3 +161,28 @@ def test_kinds_stand_in_the_order_of_what_they_say_until_something_was_counted()
             content.enlist(row, Description(attributes=by_row), has_occurred=False)
         content.choose_kinds()
         assert content.kinds[0] == (("maker",) if has_event else ("size", "maker"))
+
+
+def test_values_of_the_past_take_up_no_room() -> None:
+    """However often prices change, values are as many as rows; kinds by them hold what is listed, exactly."""
+    one, other = Content(), Content()
+    for number in range(12_000):
+        row = number % 60
+        by_row = {"maker": f"m{row % 5}", "price": f"{number // 4}", "stock": f"{number // 3}"}
+        for content in (one, other) if number > 6000 else (one,):
+            content.enlist(row, Description(attributes=by_row), has_occurred=row % 2 > 0)
+        if number == 6000:
+            other.restore(one.snapshot())
+    assert {name for kind in one.kinds for name in kind} > {"price"}
+    words = json.loads(one.snapshot()["attributes_words"].tobytes())
+    assert max(map(len, words["values"])) <= 2 * 1024
+    assert one.tables.shelves.first.shape[1] <= 2 * 2048
+    for kind in range(len(one.kinds)):
+        values = one.tables.shelves.values[kind, :60]
+        for value in set(values.tolist()):
+            theirs = [row for row in range(60) if values[row] == value]
+            assert sorted(cold_of(one, kind, value)) == [row for row in theirs if row % 2 == 0]
+            assert one.tables.shelves.warm[kind, value] == sum(row % 2 for row in theirs)
+    ours, theirs_too = one.snapshot(), other.snapshot()
+    for name, array in ours.items():
+        np.testing.assert_array_equal(array, theirs_too[name], err_msg=name)
