@@ -6,7 +6,7 @@ from models.catalog import Items
 from models.compiled import compiled
 from models.content.describing import describe_content
 from models.content.gathering import gather_content
-from models.content.layout import ContentTables
+from models.content.layout import ContentTables, has_content
 from models.content.values import rank_values
 from models.counts.layout import Tables
 from models.exclusion import Banned, ban
@@ -39,14 +39,14 @@ def ask(
     if items.has_exclusions:
         ban(banned, history.excluded)
     gather_leaders(tables, scratch, banned, items, history, limits)
-    if content.used[0] > 0:
+    if has_content(scratch):
         rank_values(content, banned, items, history, now_ms, target, weight)
     gather_neighbours(tables, scratch, banned, items, history, now_ms, limits)
-    if content.used[0] > 0:
+    if has_content(scratch):
         most = limits.candidates + limits.candidates // 3
         gather_content(content, scratch, banned, items, history, limits.kinds, most)
     describe(tables, scratch, history, now_ms)
-    if content.used[0] > 0:
+    if has_content(scratch):
         describe_content(content, tables, items, scratch, history)
     describe_moment(tables, history, now_ms, slots.contexts[slot])
     write_past(history, now_ms, target, slots, slot)

@@ -16,6 +16,7 @@ FingerprintArray = NDArray[np.uint32]
 UNKNOWN = -1
 _FIRST_CAPACITY = 1024
 _SLOTS_A_ROW = 2
+_NONE: NDArray[np.int64] = np.zeros(0, np.int64)
 
 
 class KeyCollision(ValueError):  # noqa: N818 - named by what happened, as it is read in a dead letter
@@ -50,6 +51,7 @@ class Catalog:
         self._keys: KeyArray = np.zeros(_FIRST_CAPACITY, np.uint64)
         self._fingerprints: FingerprintArray = np.zeros(_FIRST_CAPACITY, np.uint32)
         self._titles: dict[int, str] = {}
+        self._listed: set[int] = set()
         self._removed: set[int] = set()
         self._nameless = 0
         self._hidden: NDArray[np.bool_] = np.zeros(_FIRST_CAPACITY, np.bool_)
@@ -61,6 +63,11 @@ class Catalog:
     def keys(self) -> KeyArray:
         """Return uint64[len], a view: the key of every row."""
         return self._keys[: len(self._ids)]
+
+    @property
+    def listed(self) -> list[int]:
+        """Return the rows that are listed, in order."""
+        return sorted(self._listed)
 
     @property
     def fingerprints(self) -> FingerprintArray:
@@ -110,11 +117,12 @@ class Catalog:
             "keys": self.keys.copy(),
             "ids": np.frombuffer(text, np.uint8),
             "lengths": np.array(lengths, np.int32),
+            "listed": np.array(self.listed, np.int64),
             "removed": np.array(sorted(self._removed), np.int64),
         }
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Admit the rows of a snapshot, in their order; this catalogue must be empty."""
+        """Admit the rows of a snapshot, in their order, without titles; this catalogue must be empty."""
         if self._ids:
             raise ValueError(f"a catalogue of {len(self._ids)} items cannot become another one")
         text, start = arrays["ids"].tobytes(), 0
@@ -122,6 +130,8 @@ class Catalog:
             end = start + max(length, 0)
             self._append(key, None if length < 0 else text[start:end].decode())
             start = end
+        for row in arrays.get("listed", _NONE).tolist():  # which was not kept at first
+            self.enlist(row, None)
         for row in arrays["removed"].tolist():
             self.remove(row)
 
@@ -145,6 +155,7 @@ class Catalog:
 
     def enlist(self, row: int, title: str | None) -> None:
         """Take in what the catalogue says of a row: it may be recommended, under this title."""
+        self._listed.add(row)
         self._removed.discard(row)
         self._hidden[row] = self._ids[row] is None
         if title is None:
@@ -155,6 +166,7 @@ class Catalog:
     def remove(self, row: int) -> None:
         """Recommend a row no longer, until it is listed again."""
         self._titles.pop(row, None)
+        self._listed.discard(row)
         self._removed.add(row)
         self._hidden[row] = True
 

@@ -15,7 +15,7 @@ from models.baselines import rank_baselines
 from models.candidates import Limits, Scratch
 from models.catalog import Catalog, FingerprintArray, Items, RowArray
 from models.compiled import compiled, inlined
-from models.content.layout import ContentTables
+from models.content.layout import ContentTables, has_content
 from models.content.values import count_content
 from models.counts.counting import count_event
 from models.counts.layout import Tables
@@ -208,5 +208,6 @@ def teach(
             row, time_ms = lessons.rows[event], lessons.times_ms[event]
             action, is_late = lessons.actions[event], lessons.is_late[event]
             count_event(tables, *past, row, action, time_ms, is_late)
-            if content.used[0] > 0:
-                count_content(content, tables, history, row, action, time_ms, is_late)
+            if has_content(scratch):
+                is_removed = catalog.hidden[row]  # or was never listed, and is on no shelf
+                count_content(content, tables, history, row, action, time_ms, is_late, is_removed)

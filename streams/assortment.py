@@ -78,9 +78,7 @@ class Assortment:
 
     def keep_only(self, item_ids: Container[str]) -> int:
         """Remove every listed item that is not among these; return how many those were."""
-        if self.content is None:
-            return 0
-        listed = [self._catalog.item_id(row) for row in self.content.listed]
+        listed = [self._catalog.item_id(row) for row in self._catalog.listed]
         gone = [item_id for item_id in listed if item_id is not None and item_id not in item_ids]
         for item_id in gone:
             self.remove(item_id)
@@ -104,10 +102,13 @@ class Assortment:
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Become what the snapshot was of; where the model is not to learn from it, forget it."""
+        for row in arrays.get("listed", np.zeros(0, np.int64)).tolist():
+            self._catalog.enlist(row, None)  # of a checkpoint whose catalogue does not have them itself
         if not (self._is_on and arrays):
             return
         content = self._open()
         content.restore(arrays)
+        content.take_occurred(self._counts.tables)  # which was not always kept up
         self.relations.restore(_of(_RELATIONS, arrays))
         if self._texts is None or not self._resume(self._texts, content, arrays):
             content.forget_texts()  # whose numbers would mean others
@@ -134,6 +135,7 @@ class Assortment:
         """Return what is known of the listed, which the model looks at from the first call on."""
         if self.content is None:
             self.content = Content()
+            self.content.take_occurred(self._counts.tables)
             self._ranker.use_content(self.content, self.relations)
             self._learner.use_columns(self._ranker.features)
             self._show_relations(self.content)

@@ -15,7 +15,11 @@ _FIRST_ROWS = 1024
 
 
 class AttributeTable:
-    """int32 codes [attributes, rows] and what they stand for; grows while running."""
+    """int32 codes [attributes, rows] and what they stand for; grows with the rows.
+
+    An attribute that changes all the time, as a price does, has no more than `most_values`: beyond that only
+    those that some row has are kept, under other codes.
+    """
 
     def __init__(self) -> None:
         self._names: dict[str, int] = {}
@@ -27,13 +31,22 @@ class AttributeTable:
         """Return the attributes' names, in the order in which they came."""
         return list(self._names)
 
-    def write(self, row: int, values: Mapping[str, str]) -> None:
-        """Say what a row's values are; of attributes that are not named it has none."""
+    @property
+    def most_values(self) -> int:
+        """Return how many values an attribute has at most: twice as many as there is room for rows."""
+        return 2 * int(self._codes.shape[1])
+
+    def write(self, row: int, values: Mapping[str, str]) -> list[str]:
+        """Say what a row's values are; of attributes that are not named it has none.
+
+        Returns the attributes whose codes are others from now on.
+        """
         if row >= self._codes.shape[1]:
             longer = np.full((MOST, max(2 * self._codes.shape[1], row + 1)), NONE, np.int32)
             longer[:, : self._codes.shape[1]] = self._codes
             self._codes = longer
         self._codes[:, row] = NONE
+        changed = []
         for name, value in values.items():
             if name not in self._names:
                 if len(self._names) == MOST:
@@ -42,6 +55,10 @@ class AttributeTable:
                 self._values.append({})
             number = self._names[name]
             self._codes[number, row] = self._values[number].setdefault(value, len(self._values[number]))
+            if len(self._values[number]) > self.most_values:
+                self._keep_used(number)
+                changed.append(name)
+        return changed
 
     def codes(self, name: str, rows: NDArray[np.int64]) -> Rows:
         """Return int32[n], an attribute's code of each of int64[n] rows; -1: it has none."""
@@ -67,3 +84,10 @@ class AttributeTable:
         self._values = [{value: code for code, value in enumerate(values)} for values in words["values"]]
         self._codes = np.full((MOST, arrays["codes"].shape[1]), NONE, np.int32)
         self._codes[: len(self._names)] = arrays["codes"]
+
+    def _keep_used(self, number: int) -> None:
+        """Forget the values of an attribute that no row has."""
+        codes, values = self._codes[number], list(self._values[number])
+        used = np.unique(codes[codes >= 0])
+        self._values[number] = {values[code]: place for place, code in enumerate(used.tolist())}
+        codes[codes >= 0] = np.searchsorted(used, codes[codes >= 0])

@@ -7,28 +7,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.arrays import NONE, Floats, Rows
+from models.arrays import NONE, Floats, Rows, Times
 from models.columns import KINDS
 from models.content.attributes import AttributeTable
 from models.content.description import Description, attributes_of
 from models.content.growth import clear_kind, copied, from_copy, with_rows, with_texts, with_values
-from models.content.kinds import Kind, choose_kinds
-from models.content.layout import WARM, ContentTables, empty_content
-from models.content.shelving import list_item, shelve, take_off, unlist
+from models.content.kinds import Kind, choose_kinds, joined
+from models.content.layout import ContentTables, Shelves, empty_content
+from models.content.shelving import (
+    list_item,
+    note_all_that_occurred,
+    note_occurred,
+    put,
+    put_all,
+    unlist,
+)
 from models.content.speakers import Speakers
 from models.content.values import count_content
-from models.counts.layout import Tables
+from models.counts.layout import NOW, Tables
 from models.history import History
 
-_FIRST_CHOICE = 64  # items listed before kinds are chosen
-_LATER = 8  # they are chosen again when so many times as many are listed
+_FIRST_CHOICE = 8  # items listed before kinds are chosen
+_LATER, _SOON = 8, 2  # they are chosen again when so many times as many are listed; where there are none yet
 _TEXT = 0  # the only kind of the shelves of texts
+_KINDLESS = 0  # the only kind, and the only value, of the shelf of those without
 
 
 class Content:
     """What the catalogue says of every row: shelves of items by value, counters of values, texts.
 
-    Memory: about 250 bytes an item, 400 a value of a kind and 500 a text, and the values' neighbours.
+    Memory: about 260 bytes an item, 400 a value of a kind and 500 a text, and the values' neighbours.
     """
 
     def __init__(self, kinds: int = KINDS) -> None:
@@ -52,19 +60,27 @@ class Content:
         `is_candidate`: though it never occurred, it may be recommended.
         """
         self.reserve(row + 1)
-        self._attributes.write(row, attributes_of(item))
+        recoded = self._attributes.write(row, attributes_of(item))
         self._listed.add(row)
-        for shelves in (self.tables.shelves, self.tables.texts):
-            if has_occurred and shelves.states[row] != WARM:
-                unlist(shelves, row)
-                shelves.states[row] = WARM
-        for number in range(len(self.kinds)):
+        if has_occurred:
+            for shelves in self._shelves:
+                note_occurred(shelves, row)
+        for number, kind in enumerate(self.kinds):
+            if not set(kind).isdisjoint(recoded):
+                self._begin(number)
             self._shelve(number, row)
+        self._shelve_kindless(np.array([row], np.int64))
         if is_candidate:
-            list_item(self.tables.shelves, row)
-            list_item(self.tables.texts, row)
+            for shelves in self._shelves:
+                list_item(shelves, row)
         if len(self._listed) >= self._next_choice:
             self.choose_kinds()
+
+    def take_occurred(self, tables: Tables) -> None:
+        """Take in which items occurred while nothing was listed; they are no newcomers."""
+        self.reserve(len(tables.facts))
+        for shelves in self._shelves:
+            note_all_that_occurred(shelves, tables)
 
     def remove(self, row: int) -> int:
         """Let a row be no candidate on account of what it is any more.
@@ -73,8 +89,8 @@ class Content:
         """
         self.reserve(row + 1)
         self._listed.discard(row)
-        unlist(self.tables.shelves, row)
-        unlist(self.tables.texts, row)
+        for shelves in self._shelves:
+            unlist(shelves, row)
         self._speakers.list_item(row, NONE)
         return self._left_alone(int(self.tables.texts.values[_TEXT, row]))
 
@@ -87,8 +103,7 @@ class Content:
         self.tables = with_texts(self.tables, text + 1)
         before = int(self.tables.texts.values[_TEXT, row])
         if before != text:
-            take_off(self.tables.texts, _TEXT, row)
-            shelve(self.tables.texts, _TEXT, row, text)
+            put(self.tables.texts, _TEXT, row, text)
             self._speakers.hold(before, text)
         self._speakers.list_item(row, text)
         return self._left_alone(before)
@@ -125,11 +140,12 @@ class Content:
 
     def choose_kinds(self) -> None:
         """Choose the kinds that say most of what is listed so far; those that stay keep what was counted."""
-        self._next_choice = _LATER * max(len(self._listed), _FIRST_CHOICE)
         rows = np.array(self.listed, np.int64)
         chosen = choose_kinds(
             {name: self._attributes.codes(name, rows) for name in self._attributes.names}, KINDS
         )
+        if not self.tables.tables.clock[:, NOW].any():  # nothing was counted
+            self.kinds, self._numbers = [], []  # so that the best comes first, as it gathers first
         new = [kind for kind in chosen if kind not in self.kinds]
         leaving = [number for number, kind in enumerate(self.kinds) if kind not in chosen]
         for kind in new:
@@ -140,10 +156,10 @@ class Content:
             else:
                 number = leaving.pop(0)
                 self.kinds[number], self._numbers[number] = kind, {}
-            clear_kind(self.tables, number)
-            for row in rows.tolist():
-                self._shelve(number, row)
+            self._begin(number)
         self.tables.used[0] = len(self.kinds)
+        self._next_choice = _after(len(rows)) if self.kinds else _SOON * len(rows)
+        self._shelve_kindless(rows)
 
     def reserve(self, rows: int) -> None:
         """Make room for so many items."""
@@ -154,7 +170,7 @@ class Content:
     ) -> None:
         """Take in an event that was just counted in the items' tables."""
         self.reserve(row + 1)
-        count_content(self.tables, tables, history, row, action, time_ms, is_late)
+        count_content(self.tables, tables, history, row, action, time_ms, is_late, row not in self._listed)
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return a copy of everything that is known."""
@@ -178,11 +194,30 @@ class Content:
         ]
         self._listed = set(arrays["listed"].tolist())
         self._next_choice = int(arrays["next_choice"][0])
+        self._shelve_kindless(arrays["listed"])  # which were not always kept together
         self._speakers = Speakers()
         for row, text in enumerate(self.tables.texts.values[_TEXT].tolist()):
             self._speakers.hold(NONE, text)
             if row in self._listed:
                 self._speakers.list_item(row, text)
+
+    @property
+    def _shelves(self) -> tuple[Shelves, ...]:
+        return self.tables.shelves, self.tables.texts, self.tables.kindless
+
+    def _begin(self, kind: int) -> None:
+        """Begin a kind anew: forget what was counted, and put what is listed on the shelves of its values."""
+        clear_kind(self.tables, kind)
+        rows = np.array(self.listed, np.int64)
+        values = joined([self._attributes.codes(name, rows) for name in self.kinds[kind]])
+        numbers, firsts = np.unique(values, return_index=True)
+        self._numbers[kind] = {
+            self._attributes.together(self.kinds[kind], row): number
+            for number, row in zip(numbers.tolist(), rows[firsts].tolist(), strict=True)
+            if number != NONE
+        }
+        self.tables = with_values(self.tables, len(self._numbers[kind]))
+        put_all(self.tables.shelves, kind, rows, values)
 
     def _left_alone(self, text: int) -> int:
         return NONE if text == NONE or self._speakers.has_listed(text) else text
@@ -191,7 +226,22 @@ class Content:
         """Put a row on the shelf of its value, where it is not on it."""
         codes, numbers = self._attributes.together(self.kinds[kind], row), self._numbers[kind]
         value = -1 if min(codes) < 0 else numbers.setdefault(codes, len(numbers))
+        if len(numbers) > self._attributes.most_values:
+            self._begin(kind)  # most are of the past: what is counted must not grow with the messages
+            return
         self.tables = with_values(self.tables, value + 1)
-        if self.tables.shelves.values[kind, row] != value:
-            take_off(self.tables.shelves, kind, row)
-            shelve(self.tables.shelves, kind, row, value)
+        put(self.tables.shelves, kind, row, value)
+
+    def _shelve_kindless(self, rows: Times) -> None:
+        """Put those of int64[n] rows that have no value of any kind on their shelf, and no others."""
+        is_kindless = (self.tables.shelves.values[:, rows] == NONE).all(axis=0)
+        places = np.where(is_kindless, _KINDLESS, NONE).astype(np.int32)
+        put_all(self.tables.kindless, _KINDLESS, rows, places)
+
+
+def _after(listed: int) -> int:
+    """Return the number of listed items at which kinds are chosen again: the same for every catalogue."""
+    choice = _FIRST_CHOICE
+    while choice <= listed:
+        choice *= _LATER
+    return choice

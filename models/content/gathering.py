@@ -15,7 +15,7 @@ from models.history import History
 LOOK_BACK = 10
 """Events of a history whose texts are looked at."""
 _ALIKE_TO, _ALIKE = 5, 8  # events whose texts bring candidates, and texts that each of them brings
-_COLD_OF_A_VALUE, _COLD_OF_A_TEXT, _WARM_OF_A_TEXT = 16, 1, 2
+_COLD_OF_A_VALUE, _COLD_OF_NO_KIND, _COLD_OF_A_TEXT, _WARM_OF_A_TEXT = 16, 16, 1, 2
 
 
 @compiled
@@ -28,7 +28,10 @@ def gather_content(
     values: int,
     most: int,
 ) -> None:
-    """Gather candidates of so many values of one kind, of fewer of each of several; and of texts alike."""
+    """Gather candidates of so many values of one kind, of fewer of each of several; and of texts alike.
+
+    Of the cold items that have no value the newest are gathered: nothing else would ever lead to them.
+    """
     if values == 0:
         return
     values = max(2, 2 * values // (content.used[0] + 1))
@@ -40,6 +43,8 @@ def gather_content(
         text = content.texts.values[0, row] if row >= 0 else NONE
         if text != NONE:
             _gather_alike(content, text, scratch, banned, items, most)
+    first, following = content.kindless.first[0, 0], content.kindless.following[0]
+    _admit_cold(first, following, _COLD_OF_NO_KIND, scratch, banned, items, most)
 
 
 @compiled

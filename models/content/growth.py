@@ -14,7 +14,7 @@ from models.counts.layout import POOL_USED
 _BY_ROW = ("values", "following", "preceding")
 _BY_VALUE = ("first", "leaders", "cold", "warm", "takes")
 _NONE_AT_FIRST = (*_BY_ROW, "first", "leaders")
-_PARTS = ("shelves", "texts", "tables")
+_PARTS = ("shelves", "texts", "kindless", "tables")
 _ALONE = ("used", "weights", "squares", "near", "nearness")
 
 
@@ -23,7 +23,11 @@ def with_rows(content: ContentTables, rows: int) -> ContentTables:
     size = _doubled(content.shelves.values.shape[1], rows)
     if size == content.shelves.values.shape[1]:
         return content
-    return content._replace(shelves=_with_rows(content.shelves, size), texts=_with_rows(content.texts, size))
+    return content._replace(
+        shelves=_with_rows(content.shelves, size),
+        texts=_with_rows(content.texts, size),
+        kindless=_with_rows(content.kindless, size),
+    )
 
 
 def with_values(content: ContentTables, values: int) -> ContentTables:
@@ -84,6 +88,9 @@ def from_copy(arrays: Mapping[str, NDArray[Any]]) -> ContentTables:
     content = with_values(content, arrays["shelves_first"].shape[1])
     content = with_texts(content, len(arrays["near"]))
     for part in _PARTS:
+        if part == "kindless" and "kindless_values" not in arrays:  # which there was not always
+            content.kindless.states[:] = content.shelves.states
+            continue
         for name, array in getattr(content, part)._asdict().items():
             _write(f"{part}_{name}", array, arrays[f"{part}_{name}"])
     for name in _ALONE:

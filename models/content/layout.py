@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from models.arrays import NONE, Doubles, Floats, Rows, Times
 from models.candidates import Limits, Scratch, empty_scratch
-from models.columns import FEATURES, KINDS, NEAR
+from models.columns import FEATURES, KINDS, NEAR, F
 from models.compiled import inlined
 from models.counts.layout import Tables, empty_tables
 from models.first_stage import FIRST_SQUARES
@@ -57,6 +57,7 @@ class ContentTables(NamedTuple):
     squares: Doubles  # [K, F]
     rows: Rows  # [2, HISTORY], room for a history's values
     texts: Shelves  # by their text, a single kind
+    kindless: Shelves  # those listed that have no value of any kind, on a single shelf
     near: Rows  # [G, NEAR], the texts nearest to each, best first, NONE for none
     nearness: Floats  # [G, NEAR], their similarity
     sums: Floats  # [G, TEXT_SUMS], room to add up what a query says of texts
@@ -103,11 +104,18 @@ def empty_content(kinds: int = KINDS) -> ContentTables:
         squares=np.full((max(kinds, 1), len(FEATURES)), FIRST_SQUARES),
         rows=np.zeros((2, HISTORY), np.int32),
         texts=empty_shelves(1, _FIRST_VALUES, _FIRST_VALUES),
+        kindless=empty_shelves(1, _FIRST_VALUES, 1),
         near=np.full((_FIRST_VALUES, NEAR), NONE, np.int32),
         nearness=np.zeros((_FIRST_VALUES, NEAR), np.float32),
         sums=np.zeros((_FIRST_VALUES, TEXT_SUMS), np.float32),
         queries=np.zeros(_FIRST_VALUES + 1, np.int64),
     )
+
+
+@inlined
+def has_content(scratch: Scratch) -> bool:
+    """Return whether a query has the columns of a catalogue: something was listed, once."""
+    return len(scratch.features) > F
 
 
 @inlined

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from models.arrays import NONE, Rows
+from models.arrays import NONE, Rows, Times
 from models.compiled import compiled, inlined
 from models.content.layout import COLD, SHELF, UNLISTED, WARM, Shelves
 from models.counts.layout import EVENTS, LAST, Tables
@@ -23,6 +23,21 @@ def shelve(shelves: Shelves, kind: int, row: int, value: int) -> None:
         shelves.warm[kind, value] += 1
     elif shelves.states[row] == COLD:
         _link(shelves, kind, row, value)
+
+
+@compiled
+def put(shelves: Shelves, kind: int, row: int, value: int) -> None:
+    """Move an item to the shelf of a value, or to none, where it is not there."""
+    if shelves.values[kind, row] != value:
+        take_off(shelves, kind, row)
+        shelve(shelves, kind, row, value)
+
+
+@compiled
+def put_all(shelves: Shelves, kind: int, rows: Times, values: Rows) -> None:
+    """Move int64[n] items to the shelves of int32[n] values, in this order."""
+    for number in range(len(rows)):
+        put(shelves, kind, rows[number], values[number])
 
 
 @compiled
@@ -52,27 +67,43 @@ def list_item(shelves: Shelves, row: int) -> None:
 
 @compiled
 def unlist(shelves: Shelves, row: int) -> None:
-    """Let a cold item not be found any more; others are hidden by the catalogue."""
-    if shelves.states[row] != COLD:
-        return
+    """Let an item not be found any more; the values of its past events stay what they are."""
     for kind in range(shelves.values.shape[0]):
-        if shelves.values[kind, row] != NONE:
-            _unlink(shelves, kind, row, shelves.values[kind, row])
-    shelves.states[row] = UNLISTED
+        value = shelves.values[kind, row]
+        if value != NONE and shelves.states[row] == COLD:
+            _unlink(shelves, kind, row, value)
+        elif value != NONE:
+            _drop_leader(shelves, kind, row, value)
+    if shelves.states[row] == COLD:
+        shelves.states[row] = UNLISTED
 
 
 @compiled
-def count_on_shelves(shelves: Shelves, used: int, tables: Tables, row: int) -> None:
-    """Take in that an item, counted just now, occurred."""
-    is_first = shelves.states[row] != WARM
-    if is_first:
-        for kind in range(used):
-            value = shelves.values[kind, row]
-            if value != NONE:
-                if shelves.states[row] == COLD:
-                    _unlink(shelves, kind, row, value)
-                shelves.warm[kind, value] += 1
-        shelves.states[row] = WARM
+def note_occurred(shelves: Shelves, row: int) -> None:
+    """Let an item that occurred stand among those that did, on every shelf that it is on."""
+    if shelves.states[row] == WARM:
+        return
+    for kind in range(shelves.values.shape[0]):
+        value = shelves.values[kind, row]
+        if value != NONE:
+            if shelves.states[row] == COLD:
+                _unlink(shelves, kind, row, value)
+            shelves.warm[kind, value] += 1
+    shelves.states[row] = WARM
+
+
+@compiled
+def note_all_that_occurred(shelves: Shelves, tables: Tables) -> None:
+    """Let every item that the counters know of stand among those that occurred."""
+    for row in range(len(tables.facts)):
+        if tables.facts[row, EVENTS] > 0:
+            note_occurred(shelves, row)
+
+
+@compiled
+def count_on_shelves(shelves: Shelves, used: int, tables: Tables, row: int, is_removed: bool) -> None:
+    """Take in that an item, counted just now, occurred; one that was removed leads no more."""
+    note_occurred(shelves, row)
     is_first = tables.facts[row, EVENTS] == 1
     for kind in range(used):
         value = shelves.values[kind, row]
@@ -82,7 +113,8 @@ def count_on_shelves(shelves: Shelves, used: int, tables: Tables, row: int) -> N
             takes[1] = takes[1] * np.float32(_DECAY) + np.float32(1.0)
             usual[0] = usual[0] * _DECAY + is_first
             usual[1] = usual[1] * _DECAY + 1.0
-            _rise(tables, shelves.leaders[kind, value], row)
+            if not is_removed:
+                _rise(tables, shelves.leaders[kind, value], row)
 
 
 @inlined

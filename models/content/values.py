@@ -10,7 +10,7 @@ from models.candidates import STATE_SIZE, Scratch, begin, gather_leaders, gather
 from models.catalog import Items
 from models.compiled import compiled, inlined
 from models.content.layout import HISTORY, VALUE_LIMITS, ContentTables, scratch_of, tables_of
-from models.content.shelving import count_on_shelves
+from models.content.shelving import count_on_shelves, note_occurred
 from models.counts.counting import count_event
 from models.counts.layout import Tables
 from models.exclusion import Banned
@@ -98,6 +98,7 @@ def count_content(
     action: int,
     time_ms: int,
     is_late: bool,
+    is_removed: bool,
 ) -> None:
     """Take in an event that was just counted: count its item's values, put its shelves in order."""
     used = content.used[0]
@@ -106,5 +107,6 @@ def count_content(
         if value != NONE:
             past, theirs = _as_values(content, kind, history), tables_of(content, kind)
             count_event(theirs, past.rows, past.actions, past.times_ms, value, action, time_ms, is_late)
-    count_on_shelves(content.shelves, used, tables, row)
-    count_on_shelves(content.texts, 1, tables, row)
+    count_on_shelves(content.shelves, used, tables, row, is_removed)
+    count_on_shelves(content.texts, 1, tables, row, is_removed)
+    note_occurred(content.kindless, row)

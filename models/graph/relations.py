@@ -15,19 +15,27 @@ from models.graph.layout import LINKS, MEMBERS, RELATIONS, Graph, empty_graph, w
 _FIRST = 1024
 _OF_A_RELATION = 4  # entities of one relation that an item is linked to
 _ITEM = "item:"  # before the id of an entity that is an item
+_NO_KEY = 0
 _FACTS = ("relations", "subjects", "degrees", "members", "hands")
 
 
 class Relations:
-    """Which items share what. Memory: about 100 bytes an item and 350 an entity."""
+    """Which items share what. Memory: about 200 bytes an item and 400 an entity that an item is linked to.
+
+    An entity that no item is linked to any more is forgotten, and its number given to another.
+    """
 
     def __init__(self) -> None:
         self.graph: Graph = empty_graph(_FIRST, _FIRST)
         self.names: list[str] = []  # of the relations, the last of RELATIONS for all further ones
         self._numbers: dict[str, int] = {}
         self._entities: dict[int, int] = {}  # hash of relation and value -> entity
+        self._keys: list[int] = []  # the other way round, 0 for an entity that is free
+        self._free: list[int] = []
         self._named: dict[int, list[int]] = {}  # hash of a value that may be an item's id -> entities
+        self._named_by: dict[int, list[int]] = {}  # the other way round
         self._rows: dict[int, int] = {}  # hash of a listed item's id -> its row
+        self._ids: dict[int, int] = {}  # the other way round
 
     def __len__(self) -> int:
         """Return how many entities there are."""
@@ -46,28 +54,29 @@ class Relations:
         id, with or without "item:" before it: then that one is linked, too, whichever is listed first.
         """
         self.graph = with_room(self.graph, row + 1, 0)
-        own, room, wanted = _hashed(item_id), dict[str, int](), list[int]()
-        for pairs, may_be_item in ((shared, False), (related, True)):
-            for name, value in pairs:
-                room[name] = room.get(name, _OF_A_RELATION) - 1
-                if room[name] >= 0:
-                    wanted.append(self._entity(name, value, may_be_item))
+        own, wanted = _hashed(item_id), self._wanted(shared, related)
         about = self._named.get(own, [])
-        links = self.graph.links[row]
-        if own in self._rows and set(links[links != NONE].tolist()) == set([*wanted, *about][:LINKS]):
+        before = self._linked(row)
+        if own in self._rows and set(before) == {*list(dict.fromkeys([*wanted, *about]))[:LINKS]}:
             return False
         unlink(self.graph, row)
-        self._rows[own] = row
+        self._rows[own], self._ids[row] = row, own
         for entity in wanted:
             link(self.graph, row, entity)
         for entity in about:
             self._be(row, entity)
+        self._forget(before)
         return True
 
     def remove(self, row: int) -> None:
-        """Link an item to nothing any more."""
-        if row < len(self.graph.links):
-            unlink(self.graph, row)
+        """Link an item to nothing any more, by what others say of it neither."""
+        if row not in self._ids:
+            return
+        own, before = self._ids.pop(row), self._linked(row)
+        del self._rows[own]
+        unlink(self.graph, row)
+        self.graph.subjects[self._named.get(own, [])] = NONE  # also where there was no room for a link
+        self._forget(before)
 
     def wanted(self, names: Container[str]) -> NDArray[np.bool_]:
         """Return bool[RELATIONS]: which have one of the names; one that stands for several has none."""
@@ -78,12 +87,13 @@ class Relations:
 
     def snapshot(self) -> dict[str, NDArray[Any]]:
         """Return a copy of the graph, and of what its numbers stand for."""
-        count, rows = len(self._entities), int(np.flatnonzero(self.graph.links[:, 0] >= 0).max(initial=-1))
+        count, rows = len(self._keys), int(np.flatnonzero(self.graph.links[:, 0] >= 0).max(initial=-1))
         pairs = [(value, entity) for value, entities in self._named.items() for entity in entities]
         return {
             "links": self.graph.links[: rows + 1].copy(),
             **{name: getattr(self.graph, name)[:count].copy() for name in _FACTS},
-            "entities": np.array(list(self._entities), np.uint64),
+            "entities": np.array(self._keys, np.uint64),
+            "free": np.array(self._free, np.int32),
             "named": np.array([value for value, _ in pairs], np.uint64),
             "named_entities": np.array([entity for _, entity in pairs], np.int32),
             "ids": np.array(list(self._rows), np.uint64),
@@ -100,30 +110,79 @@ class Relations:
             getattr(graph, name)[: len(arrays[name])] = arrays[name]
         self.graph = graph
         self.names, self._numbers = json.loads(arrays["names"].tobytes())
-        self._entities = {value: number for number, value in enumerate(arrays["entities"].tolist())}
+        self._keys = arrays["entities"].tolist()
+        self._entities = {key: entity for entity, key in enumerate(self._keys)}
         self._rows = dict(zip(arrays["ids"].tolist(), arrays["rows"].tolist(), strict=True))
-        self._named = {}
+        self._ids = {row: own for own, row in self._rows.items()}
+        self._named, self._named_by, self._free = {}, {}, []
         for value, entity in zip(arrays["named"].tolist(), arrays["named_entities"].tolist(), strict=True):
-            self._named.setdefault(value, []).append(entity)
+            self._name(value, entity)
+        if "free" in arrays:
+            self._free = arrays["free"].tolist()
+            self._entities.pop(_NO_KEY, None)
+        else:
+            self._forget(range(len(self._keys)))  # of a checkpoint that kept them all
+
+    def _wanted(
+        self, shared: Iterable[tuple[str, str]], related: Iterable[tuple[str, str]]
+    ) -> dict[int, None]:
+        """Return the entities that an item is to be linked to, each once, in order."""
+        room, wanted = dict[str, int](), dict[int, None]()
+        for pairs, may_be_item in ((shared, False), (related, True)):
+            for name, value in pairs:
+                room[name] = room.get(name, _OF_A_RELATION) - 1
+                if room[name] < 0:
+                    continue
+                if name not in self._numbers and len(self._numbers) <= RELATIONS:
+                    self._numbers[name] = min(len(self._numbers), RELATIONS - 1)
+                    self.names += [name] if len(self.names) < RELATIONS else []
+                if len(wanted) < LINKS:
+                    wanted[self._entity(name, value, may_be_item)] = None
+        return wanted
+
+    def _linked(self, row: int) -> list[int]:
+        """Return the entities that a row is linked to."""
+        links = self.graph.links[row]
+        linked: list[int] = links[links != NONE].tolist()
+        return linked
+
+    def _forget(self, entities: Iterable[int]) -> None:
+        """Forget those of these entities that no item is linked to."""
+        for entity in entities:
+            if self.graph.degrees[entity] or not self._keys[entity]:
+                continue
+            del self._entities[self._keys[entity]]
+            self._keys[entity] = _NO_KEY
+            for value in self._named_by.pop(entity, ()):
+                self._named[value].remove(entity)
+                if not self._named[value]:
+                    del self._named[value]
+            self.graph.subjects[entity], self.graph.hands[entity] = NONE, 0
+            self._free.append(entity)
 
     def _entity(self, name: str, value: str, may_be_item: bool) -> int:
         """Return the number of a relation's value."""
         key = _hashed(f"{name}\x1f{value}")
         if key in self._entities:
             return self._entities[key]
-        entity = self._entities[key] = len(self._entities)
-        self.graph = with_room(self.graph, 0, entity + 1)
-        if name not in self._numbers:
-            self._numbers[name] = min(len(self._numbers), RELATIONS - 1)
-            if len(self.names) < RELATIONS:
-                self.names.append(name)
-        self.graph.relations[entity] = self._numbers[name]
+        if not self._free:
+            self._free.append(len(self._keys))
+            self._keys.append(_NO_KEY)
+            self.graph = with_room(self.graph, 0, len(self._keys))
+        entity = self._entities[key] = self._free.pop()
+        self._keys[entity] = key
+        self.graph.relations[entity] = self._numbers.get(name, RELATIONS - 1)
         for item_id in dict.fromkeys((value, value.removeprefix(_ITEM))) if may_be_item else ():
             itself = _hashed(item_id)
-            self._named.setdefault(itself, []).append(entity)
+            self._name(itself, entity)
             if itself in self._rows:
                 self._be(self._rows[itself], entity)
         return entity
+
+    def _name(self, value: int, entity: int) -> None:
+        """Say that an entity may be the item with this hash."""
+        self._named.setdefault(value, []).append(entity)
+        self._named_by.setdefault(entity, []).append(value)
 
     def _be(self, row: int, entity: int) -> None:
         """Say that an entity is an item itself."""

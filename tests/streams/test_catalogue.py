@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
 import pytest
 from aiokafka.structs import ConsumerRecord
 
@@ -74,14 +75,22 @@ class Bench:
 def started(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bench]:
     """Give a function that makes a catalogue of these logs, for a recommender that had listed some items."""
 
-    def make(logs: dict[int, list[ConsumerRecord]], listed: tuple[str, ...] = ()) -> Bench:
+    def make(
+        logs: dict[int, list[ConsumerRecord]],
+        listed: tuple[str, ...] = (),
+        settings: Settings = SETTINGS,
+        is_older: bool = False,
+    ) -> Bench:
         consumer = FakeConsumer(logs)
         monkeypatch.setattr(following, "AIOKafkaConsumer", lambda **_: consumer)
-        before = Recommender(SETTINGS)
+        before = Recommender(settings)
         for record in log_of(*listed):
             before.assortment.enlist(catalogue.decode_item(record.key, record.value))
-        recommender = Recommender(SETTINGS)
-        restore(recommender, *decode_checkpoint(encode_checkpoint(*snapshot(before))))
+        recommender = Recommender(settings)
+        arrays, facts = decode_checkpoint(encode_checkpoint(*snapshot(before)))
+        if is_older:
+            del arrays["catalog.listed"]
+        restore(recommender, arrays, facts)
         return Bench(consumer, recommender)
 
     return make
@@ -103,6 +112,19 @@ async def test_what_the_topic_has_no_more_is_removed_after_a_restart(started: St
     await bench.follow()
     assert "gone" in known(bench.recommender)
     await bench.catalogue.stop()
+
+
+async def test_a_removal_that_was_compacted_away_is_made_good_whatever_the_model_learns(
+    started: Started,
+) -> None:
+    """Also where it learns nothing from items, and after a checkpoint in which only the content has them."""
+    plain = msgspec.structs.replace(SETTINGS, content=False)
+    for settings, is_older in ((plain, False), (SETTINGS, True)):
+        bench = started({0: log_of("kept")}, ("kept", "gone"), settings, is_older)
+        assert known(bench.recommender) == {"kept", "gone"}
+        await bench.catalogue.start()
+        assert known(bench.recommender) == {"kept"}
+        await bench.catalogue.stop()
 
 
 async def test_an_item_that_was_listed_and_removed_in_the_log_is_removed(started: Started) -> None:

@@ -1,20 +1,26 @@
 """What the catalogue says, through the recommender: cold items, exactness, other workers, checkpoints."""
 
 import random
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from models.checkpoint import decode_checkpoint, encode_checkpoint
+from models.content.layout import WARM
 from state import MemoryStore
 from state.overlay import Overlay
+from streams.encoding import open_encoding
 from streams.evaluation import Listing, evaluate_log, listing_of
 from streams.events import Interaction, ItemListed
 from streams.examples import ExamplesRecorder, decode_examples
 from streams.learned import restore, snapshot
+from streams.metrics import Metrics
 from streams.recommender import Recommender, Record
 from streams.scoreboard import SCORER
 from streams.settings import Settings
+from tests.models.histories import history
 from tests.streams.ranks import ranks_of
 
 SETTINGS = Settings(device="cpu", encoder="off")
@@ -86,7 +92,13 @@ def test_a_removed_item_is_in_no_list_however_often_it_was_taken() -> None:
     assert "i5" in items_for(recommender, overlay, "u5")
     recommender.assortment.remove("i5")
     assert all("i5" not in items_for(recommender, overlay, user) for user in users)
+    recommender.step(records([*repeated, repeated[5]])[400:], overlay)  # who takes it now
+    assert recommender.assortment.content is not None
+    shelves, row = recommender.assortment.content.tables.shelves, recommender.catalog.admit("i5")
+    assert row not in shelves.leaders
     recommender.assortment.enlist(listed(5))
+    recommender.step(records([*repeated, repeated[5], repeated[5]])[401:], overlay)
+    assert row in shelves.leaders
     assert "i5" in items_for(recommender, overlay, "u5")
 
 
@@ -177,3 +189,84 @@ def test_other_workers_count_values_as_the_one_that_applied_the_events_did() -> 
         if name not in ("weights", "squares"):  # these learn from a worker's own users
             both = tuple(slice(min(sizes)) for sizes in zip(array.shape, theirs[name].shape, strict=True))
             np.testing.assert_array_equal(array[both], theirs[name][both], err_msg=name)
+
+
+def test_what_occurs_while_little_is_listed_has_occurred() -> None:
+    """Items with events, from before anything was listed or before kinds were chosen, are never cold."""
+    early, late = log(30), log(60)[30:]
+    recommender, overlay = Recommender(SETTINGS), Overlay(MemoryStore())
+    recommender.step(records(early), overlay)
+    recommender.assortment.enlist(listed(0))
+    recommender.step(records(early + late)[30:], overlay)
+    for number in range(1, ITEMS):
+        recommender.assortment.enlist(listed(number))
+    assert recommender.assortment.content is not None
+    shelves = recommender.assortment.content.tables.shelves
+    had = {recommender.catalog.admit(each.item_id) for each in early + late}
+    assert {row for row in range(ITEMS) if shelves.states[row] == WARM} == had
+    kinds = len(recommender.assortment.content.kinds)
+    for kind in range(kinds):
+        values = shelves.values[kind, sorted(had)]
+        expected = np.bincount(values[values >= 0], minlength=shelves.warm.shape[1])
+        np.testing.assert_array_equal(shelves.warm[kind], expected)
+    assert kinds
+
+
+def saying_little(number: int) -> ItemListed:
+    """Return an item that has nothing in common with others."""
+    return ItemListed(f"i{number}", title=f"Thing {number}", text=f"of {number}")
+
+
+@pytest.mark.parametrize("item", [listed, saying_little])
+@pytest.mark.parametrize("items", [4, 40, 400])
+def test_any_catalogue_has_cold_items_in_lists_from_the_first_event_on(
+    item: Callable[[int], ItemListed], items: int
+) -> None:
+    """However little is listed and said, an item is in a list before its first click, until it is removed."""
+    recommender, overlay = Recommender(SETTINGS), Overlay(MemoryStore())
+    for number in range(items):
+        recommender.assortment.enlist(item(number))
+    recommender.step(records([Interaction("u0", "i0", "click", START_MS)]), overlay)
+    found = set(items_for(recommender, overlay, "u0")) - {"i0"}
+    assert len(found) >= 3
+    for gone in found:
+        recommender.assortment.remove(gone)
+    assert not found & set(items_for(recommender, overlay, "u0"))
+
+
+def test_an_item_without_a_kind_is_a_candidate_once_its_message_was_read() -> None:
+    """The item listed last is one for everybody, also for who has no past, among many that say as little."""
+    recommender = Recommender(SETTINGS)
+    for number in range(100):
+        recommender.assortment.enlist(saying_little(number))
+        assert number in recommender.ranker.query(history([]), START_MS).rows
+
+
+def test_an_older_checkpoint_brings_its_items_without_kinds_into_lists() -> None:
+    """A checkpoint from before these had a shelf is taken in, and they are found."""
+    one = Recommender(SETTINGS)
+    for number in range(40):
+        one.assortment.enlist(saying_little(number))
+    arrays, facts = snapshot(one)
+    other, overlay = Recommender(SETTINGS), Overlay(MemoryStore())
+    older = {name: array for name, array in arrays.items() if "kindless" not in name}
+    assert len(older) < len(arrays)
+    restore(other, older, facts)
+    other.step(records([Interaction("u0", "i0", "click", START_MS)]), overlay)
+    assert len(items_for(other, overlay, "u0")) == 10
+
+
+def test_texts_bring_candidates_where_no_kind_was_chosen(tmp_path: Path) -> None:
+    """What reads like the user's newest item is a candidate, though it never occurred and shares nothing."""
+    encoding = open_encoding(Settings(device="cpu", encoder="ngrams"), tmp_path, Metrics())
+    assert encoding is not None
+    recommender = Recommender(SETTINGS)
+    recommender.assortment.read_texts(encoding)
+    things = ["garden chair", "garden chair of oak", *(f"{chr(97 + n % 26) * 9} {n}" for n in range(60))]
+    for number, title in enumerate(things):
+        recommender.assortment.enlist(ItemListed(f"i{number}", title=title))
+    encoding.drain()
+    assert recommender.assortment.content is not None
+    assert not recommender.assortment.content.kinds
+    assert 1 in recommender.ranker.query(history([0]), START_MS).rows
+    assert 1 not in recommender.ranker.query(history([]), START_MS).rows

@@ -1,5 +1,6 @@
 """What the catalogue says, kept up through listings, removals and events; checked against a plain model."""
 
+import json
 import random
 
 import numpy as np
@@ -71,7 +72,7 @@ def test_shelves_agree_with_a_plain_model() -> None:
         assert shelves.cold[kind, value] == len(cold)
         assert shelves.warm[kind, value] == sum(row in occurred for row in theirs)
         leaders = [row for row in shelves.leaders[kind, value].tolist() if row != NONE]
-        assert set(leaders) <= theirs & set(occurred)
+        assert set(leaders) <= theirs & set(occurred) & set(listed)
         assert 0 < firsts(shelves, kind, value) < 1
 
 
@@ -118,3 +119,70 @@ def test_a_copy_goes_on_as_the_original_does() -> None:
     assert ours.keys() == theirs.keys()
     for name, array in ours.items():
         np.testing.assert_array_equal(array, theirs[name], err_msg=name)
+
+
+def test_an_item_that_is_said_to_have_occurred_is_counted_among_its_values_warm() -> None:
+    """A cold item listed again as one that occurred moves over; when its values change it leaves them."""
+    content = Content()
+    for row in range(100):
+        content.enlist(row, described(row), has_occurred=False)
+    kind, shelves = content.kinds.index(("categories",)), content.tables.shelves
+    value, other = (int(shelves.values[kind, row]) for row in (0, 1))
+    content.enlist(0, described(0), has_occurred=True)
+    assert (shelves.warm[kind, value], shelves.cold[kind, value]) == (1, 9)
+    content.enlist(0, described(0, shift=1), has_occurred=True)
+    assert (shelves.warm[kind, value], shelves.warm[kind, other]) == (0, 1)
+
+
+def test_kinds_are_chosen_as_soon_as_something_is_shared() -> None:
+    """Twenty items suffice; where the first of a catalogue share nothing, kinds come with those that do."""
+    few, late = Content(), Content()
+    for row in range(20):
+        few.enlist(row, Description(attributes={"maker": f"m{row % 3}"}), has_occurred=False)
+    assert few.kinds == [("maker",)]
+    for row in range(1000):
+        maker = f"m{row % 5}" if row >= 100 else f"alone {row}"
+        late.enlist(row, Description(attributes={"maker": maker}), has_occurred=False)
+    assert late.kinds == [("maker",)]
+
+
+def test_kinds_stand_in_the_order_of_what_they_say_until_something_was_counted() -> None:
+    """What says most gathers first, though chosen last; from the first event on each keeps its place."""
+    for has_event in (False, True):
+        catalog, content = Catalog(), Content()
+        for row in range(100):
+            catalog.admit(f"i{row}")
+        counts = Counts(catalog, slots=1 << 12)
+        for row in range(100):
+            if row == 40 and has_event:
+                counts.count(history([]), 0, NOW_MS)
+                content.count(counts.tables, history([]), 0, 0, NOW_MS, is_late=False)
+            by_row = {"maker": f"m{row % 2}"} if row < 40 else {"maker": f"m{row % 2}", "size": f"s{row % 9}"}
+            content.enlist(row, Description(attributes=by_row), has_occurred=False)
+        content.choose_kinds()
+        assert content.kinds[0] == (("maker",) if has_event else ("size", "maker"))
+
+
+def test_values_of_the_past_take_up_no_room() -> None:
+    """However often prices change, values are as many as rows; kinds by them hold what is listed, exactly."""
+    one, other = Content(), Content()
+    for number in range(12_000):
+        row = number % 60
+        by_row = {"maker": f"m{row % 5}", "price": f"{number // 4}", "stock": f"{number // 3}"}
+        for content in (one, other) if number > 6000 else (one,):
+            content.enlist(row, Description(attributes=by_row), has_occurred=row % 2 > 0)
+        if number == 6000:
+            other.restore(one.snapshot())
+    assert {name for kind in one.kinds for name in kind} > {"price"}
+    words = json.loads(one.snapshot()["attributes_words"].tobytes())
+    assert max(map(len, words["values"])) <= 2 * 1024
+    assert one.tables.shelves.first.shape[1] <= 2 * 2048
+    for kind in range(len(one.kinds)):
+        values = one.tables.shelves.values[kind, :60]
+        for value in set(values.tolist()):
+            theirs = [row for row in range(60) if values[row] == value]
+            assert sorted(cold_of(one, kind, value)) == [row for row in theirs if row % 2 == 0]
+            assert one.tables.shelves.warm[kind, value] == sum(row % 2 for row in theirs)
+    ours, theirs_too = one.snapshot(), other.snapshot()
+    for name, array in ours.items():
+        np.testing.assert_array_equal(array, theirs_too[name], err_msg=name)

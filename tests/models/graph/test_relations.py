@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from models.arrays import Rows
+from models.arrays import NONE, Rows
 from models.graph import LOOK_BACK, RELATIONS, PathCounter, Relations, find_path
 from models.graph.layout import LINKS, MEMBERS
 from models.graph.relations import bring_forward
@@ -142,3 +142,58 @@ def test_a_snapshot_holds_everything() -> None:
     mine["links"] = mine["links"][:, :3]
     with pytest.raises(ValueError, match="links"):
         other.restore(mine)
+
+
+def test_a_removed_item_is_linked_again_when_it_is_listed_again_and_not_before() -> None:
+    """Others may name it meanwhile: it is nobody's neighbour until it is back, also after a restart."""
+    relations = Relations()
+    relations.write(0, "gone", [("brand", "a")])
+    relations.remove(0)
+    other = Relations()
+    other.restore(relations.snapshot())
+    for each in (relations, other):
+        each.remove(0)
+        each.remove(7)
+        each.write(1, "i1", [], [("accessory of", "gone")])
+        assert (each.graph.links[0] == NONE).all()
+        assert 0 not in each.graph.members
+        each.write(0, "gone", [])
+        assert _paths(each, _rows(0), _rows(1))["accessory of"][0] > 0
+
+
+def test_what_nobody_has_any_more_is_forgotten() -> None:
+    """However often what is said changes, and however much at once, no more is kept than is linked."""
+    relations, other = Relations(), Relations()
+    for number in range(2000):
+        row = number % 20
+        said = [("brand", "a"), ("price", f"{number}"), ("maker", f"m{number % 7}")]
+        for each in (relations, other) if number > 1000 else (relations,):
+            each.write(row, f"i{row}", said, [("goes with", f"i{number % 31}")])
+            if number % 50 == 0:
+                each.remove(number % 19)
+        if number == 1000:
+            other.restore(relations.snapshot())
+    assert len(relations) == len(np.unique(relations.graph.links[relations.graph.links >= 0]))
+    assert len(relations.graph.degrees) == len(Relations().graph.degrees)
+    mine, theirs = relations.snapshot(), other.snapshot()
+    assert all(np.array_equal(mine[name], theirs[name]) for name in mine)
+    relations.write(50, "i50", [], [(f"r{number}", "v") for number in range(20_000)])
+    assert len(relations) <= 20 * LINKS + LINKS
+    assert len(mine["names"]) < len(relations.snapshot()["names"]) < 2_000
+
+
+def test_a_snapshot_that_kept_everything_is_relieved_of_what_nobody_has() -> None:
+    """Entities of an older checkpoint that no item is linked to are free after it was restored."""
+    older, other = _shop(), Relations()
+    arrays = older.snapshot()
+    del arrays["free"]
+    for name, array in arrays.items():
+        if name in ("relations", "degrees", "subjects", "members", "hands", "entities"):
+            more = array[:1] * 0 + (9 if name == "entities" else -(name in ("subjects", "members")))
+            arrays[name] = np.concatenate([array, more.astype(array.dtype)])
+    other.restore(arrays)
+    assert len(other) == len(older)
+    for each in (older, other):
+        each.write(20, "i20", [("brand", "new")])
+    assert len(other.graph.members) == len(older.graph.members)
+    assert np.array_equal(older.graph.links, other.graph.links)
