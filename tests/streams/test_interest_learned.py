@@ -21,7 +21,7 @@ from streams.recommender import Recommender, Record
 from streams.scoreboard import INTEREST, SCORER
 from streams.settings import InterestLearning, Settings
 from tests.streams.random_logs import random_log
-from tests.streams.ranks import ranks_of
+from tests.streams.ranks import ranks_after_restart, ranks_of
 
 ON = Settings(device="cpu", interest="on")
 OFF = msgspec.structs.replace(ON, interest="off")
@@ -72,13 +72,8 @@ def test_ranks_alone_count_ties_against_the_model() -> None:
 def test_a_restored_recommender_goes_on_exactly(stop_at: int) -> None:
     """Saved, loaded and continued, it gives the ranks as if nothing had been."""
     every = records(random_log(5, 400))
-    one, overlay, store = Recommender(ON), Overlay(MemoryStore()), MemoryStore()
-    one.step(every[:stop_at], overlay)
-    other = Recommender(ON)
-    restore(other, *decode_checkpoint(encode_checkpoint(*snapshot(one))))
-    store.write(overlay.changes())
-    expected = ranks_of(one, every[stop_at:], overlay)
-    assert ranks_of(other, every[stop_at:], Overlay(store)) == expected
+    expected, found = ranks_after_restart(ON, every, stop_at)
+    assert found == expected
 
 
 def test_a_checkpoint_serves_with_the_model_and_without_it() -> None:

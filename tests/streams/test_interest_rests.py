@@ -4,17 +4,15 @@ import msgspec
 import pytest
 
 from models import trial as trials
-from models.checkpoint import decode_checkpoint, encode_checkpoint
 from models.effort import FULL, HALF
 from state import MemoryStore
 from state.overlay import Overlay
 from streams.evaluation import Listing, evaluate_log
-from streams.learned import restore, snapshot
 from streams.recommender import Recommender
 from streams.scoreboard import INTEREST, SCORER
 from streams.settings import InterestLearning, Settings
 from tests.streams.random_logs import random_log
-from tests.streams.ranks import ranks_of
+from tests.streams.ranks import ranks_after_restart, ranks_of
 from tests.streams.test_content_learned import log
 from tests.streams.test_graph_learned import ALL
 from tests.streams.test_interest_learned import records
@@ -72,13 +70,8 @@ def test_chunks_of_one_and_of_many_give_the_same_ranks() -> None:
 def test_a_restored_recommender_goes_on_exactly(stop_at: int) -> None:
     """Saved while it adapts, is compared or rests, it gives the ranks as if nothing had been."""
     every = records(random_log(5, 500))
-    one, overlay, store = Recommender(ON), Overlay(MemoryStore()), MemoryStore()
-    one.step(every[:stop_at], overlay)
-    other = Recommender(ON)
-    restore(other, *decode_checkpoint(encode_checkpoint(*snapshot(one))))
-    store.write(overlay.changes())
-    expected = ranks_of(one, every[stop_at:], overlay)
-    assert ranks_of(other, every[stop_at:], Overlay(store)) == expected
+    expected, found = ranks_after_restart(ON, every, stop_at)
+    assert found == expected
 
 
 def test_a_catalogue_that_turns_up_leaves_a_verdict_and_ends_no_rest() -> None:
