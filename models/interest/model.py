@@ -12,7 +12,7 @@ from torch import Tensor
 
 from models.arrays import NONE, Floats, Rows
 from models.columns import KEPT
-from models.devices import mixed_precision, on_device
+from models.devices import is_mixed, mixed_precision, on_device
 from models.graph import PathCounter, Relations
 from models.interest import loss
 from models.interest.items import Gathered, ItemEncoder
@@ -286,5 +286,5 @@ class InterestModel:
         return on_device(array, self._device)
 
     def _precision(self) -> AbstractContextManager[Any]:
-        wanted = self.settings.mixed_precision
-        return mixed_precision(self._device, wanted == "on" or (wanted == "auto" and self.device == "cuda"))
+        is_on = is_mixed(self.settings.mixed_precision, self._device)
+        return mixed_precision(self._device, is_on)

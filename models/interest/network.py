@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding
 
+from models.devices import is_mixed
 from models.interest.parameters import DECAYS, Weights
 from models.interest.settings import InterestSettings
 
@@ -47,6 +48,7 @@ class Network:
         self._settings = settings
         steps = torch.arange(settings.history, device=device)  # [N]
         decays = torch.tensor(DECAYS).to(device)[:, None]  # [3, 1]
+        self._is_mixed = is_mixed(settings.mixed_precision, device)
         self._decays = decays**steps * (1 - decays)  # [3, N]
 
     def users(self, weights: Weights, items: Tensor, events: Events) -> tuple[Tensor, Tensor]:
@@ -60,9 +62,8 @@ class Network:
         else:
             seen = means.flatten(1)  # [B, 3 D]
             join, inner = weights.join[: seen.shape[1]], weights.inner[: seen.shape[1]]
-        # Added outside of the products: in mixed precision these are rounded, and sums are not.
-        interest = weights.start + seen @ join  # [B, (3 + H) D] @ [(3 + H) D, D] -> [B, D]
-        interest = interest + torch.relu(seen @ inner) @ weights.outer
+        interest = self._plus(weights.start, seen, join)  # [B, (3 + H) D] @ [(3 + H) D, D] -> [B, D]
+        interest = self._plus(interest, torch.relu(seen @ inner), weights.outer)
         return self._project(weights, interest, events.gaps), happened
 
     def _attend(self, weights: Weights, happened: Tensor, means: Tensor, events: Events) -> Tensor:
@@ -78,8 +79,12 @@ class Network:
         if not self._settings.uses_projection:
             return interest
         elapsed, d = embedding(gaps, weights.gaps), self._settings.dimensions  # [B, 3 D]
-        inner = torch.relu(elapsed[:, d:] + interest @ weights.drift_inner)  # [B, 2 D]
-        return interest + elapsed[:, :d] + inner @ weights.drift_outer
+        inner = torch.relu(self._plus(elapsed[:, d:], interest, weights.drift_inner))  # [B, 2 D]
+        return self._plus(interest + elapsed[:, :d], inner, weights.drift_outer)
+
+    def _plus(self, base: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        """Return base [B, D] or [D] + left [B, K] @ right [K, D], at once where that rounds no sum."""
+        return base + left @ right if self._is_mixed else torch.addmm(base, left, right)
 
     def scores(
         self,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from models.devices import mixed_precision
 from models.interest import (
     INTEREST_FEATURES,
     InterestModel,
@@ -16,6 +17,7 @@ from models.interest import (
     hashed,
     in_sequences,
 )
+from models.interest.network import Events, Network
 from models.interest.optimizers import OPTIMIZERS
 from models.interest.parameters import Parameters
 from models.interest.settings import OptimizerName
@@ -376,3 +378,14 @@ def test_adagrad_goes_on_moving_in_a_long_stream() -> None:
         steps.append(before - float(values))
     assert steps[-1] > 0.03
     assert steps[-1] == pytest.approx(steps[4_999], rel=0.05)
+
+
+def test_sums_are_not_rounded_in_mixed_precision() -> None:
+    """Where products are in bfloat16, the interest that they are added to remains float32."""
+    settings = replace(SMALL, mixed_precision="on")
+    network, weights = Network(settings, torch.device("cpu")), Parameters(settings, torch.device("cpu"), 1)
+    items, events = torch.randn(5, settings.dimensions), torch.zeros(2, settings.history, dtype=torch.int64)
+    told = Events(events, torch.ones(2, settings.history), events, events, torch.zeros(2, dtype=torch.int64))
+    with torch.no_grad(), mixed_precision(torch.device("cpu"), True):
+        interest, _ = network.users(weights.views(), items, told)
+    assert interest.dtype == torch.float32
