@@ -15,12 +15,13 @@ from models.graph import Relations
 from models.interest import hashed
 from models.learner import Learner
 from models.ranking import Ranker
+from models.rooms import of_room, with_rooms
 from models.text import HASH_BYTES, Found, text_of
 from models.text.projection import TextVectors
 from streams.encoding import TextEncoding
 from streams.events import ItemListed
 
-_RELATIONS, _WORDS = "relations_", "words_"  # what the names of their arrays begin with
+_RELATIONS, _WORDS = "relations", "words"  # rooms of a snapshot
 TITLE_CHARACTERS = 200  # a list is a message, and a catalogue is held in memory
 
 
@@ -92,13 +93,10 @@ class Assortment:
         if self._texts is not None:
             name = np.frombuffer(self._texts.encoder_name.encode(), np.uint8)
             texts = {"text_hashes": self._texts.groups.hashes(), "text_encoder": name}
-        relations = {f"{_RELATIONS}{name}": each for name, each in self.relations.snapshot().items()}
-        words = (
-            {}
-            if self._words is None
-            else {f"{_WORDS}{name}": each for name, each in self._words.snapshot().items()}
-        )
-        return {**self.content.snapshot(), **texts, **relations, **words}
+        rooms = {_RELATIONS: self.relations.snapshot()}
+        if self._words is not None:
+            rooms[_WORDS] = self._words.snapshot()
+        return {**self.content.snapshot(), **texts, **with_rooms(rooms)}
 
     def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Become what the snapshot was of; where the model is not to learn from it, forget it."""
@@ -109,10 +107,10 @@ class Assortment:
         content = self._open()
         content.restore(arrays)
         content.take_occurred(self._counts.tables)  # which was not always kept up
-        self.relations.restore(_of(_RELATIONS, arrays))
+        self.relations.restore(of_room(_RELATIONS, arrays))
         if self._texts is None or not self._resume(self._texts, content, arrays):
             content.forget_texts()  # whose numbers would mean others
-        elif self._words is not None and (of_words := _of(_WORDS, arrays)):
+        elif self._words is not None and (of_words := of_room(_WORDS, arrays)):
             self._words.restore(of_words)
 
     def _resume(self, texts: TextEncoding, content: Content, arrays: Mapping[str, NDArray[Any]]) -> bool:
@@ -189,10 +187,6 @@ class Assortment:
         content.clear_texts(free)
         if self._words is not None:
             self._words.put(free, np.zeros((len(free), dimensions), np.float32))
-
-
-def _of(part: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    return {name.removeprefix(part): each for name, each in arrays.items() if name.startswith(part)}
 
 
 def _described(item: ItemListed) -> Description:
