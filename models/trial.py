@@ -7,7 +7,8 @@ event costs as much more as a mixer costs; then nothing, until it is asked again
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,11 +68,8 @@ class Trial:
         """Take in ranks and log-losses, [stop - start] each, that the mixer has of events in these slots."""
         if self._phase != _COMPARING:
             return
-        columns = waiting.features[start:stop, :, -self._columns :]  # a view [B, KEPT, columns]
-        kept = columns.copy()
-        columns[:] = 0
-        _, others = self._without.ranks(waiting, start, stop)
-        columns[:] = kept
+        with _hidden(waiting.features[start:stop, :, -self._columns :]):  # a view [B, KEPT, columns]
+            _, others = self._without.ranks(waiting, start, stop)
         differences = (others - losses)[ranks > 0].astype(np.float64)
         self._count += len(differences)
         self._sum += float(differences.sum())
@@ -81,11 +79,8 @@ class Trial:
         """Have the other mixer learn from what the mixer has learned from."""
         if not self._is_on:
             return
-        columns = batch.features[:, :, -self._columns :]  # a view [B, S, columns]
-        kept = columns.copy()
-        columns[:] = 0
-        self._without.descend(batch)
-        columns[:] = kept
+        with _hidden(batch.features[:, :, -self._columns :]):  # a view [B, S, columns]
+            self._without.descend(batch)
 
     def step(self, mixer: Backend) -> None:
         """Go on after a learner step."""
@@ -148,3 +143,14 @@ class Trial:
 
     def _enter(self, phase: int) -> None:
         self._phase, self._steps = phase, 0
+
+
+@contextmanager
+def _hidden(columns: Floats) -> Iterator[None]:
+    """Let columns be 0 meanwhile, whatever happens."""
+    kept = columns.copy()
+    columns[:] = 0
+    try:
+        yield
+    finally:
+        columns[:] = kept
